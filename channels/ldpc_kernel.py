@@ -45,7 +45,7 @@ def _boxplus(a, b, ln2):
 
 
 @numba.njit(cache=True, nogil=True)
-def update_layer(posterior, messages, scratch, schedule, first, last, length, copy):
+def update_layer(posterior, messages, scratch, schedule, first, last, length):
     """One layer: subtract old messages, combine, and write back posteriors in this layer's rotation."""
     read, write = schedule[0], schedule[1]
     padded = (length + LANES - 1) // LANES * LANES
@@ -83,7 +83,7 @@ def update_layer(posterior, messages, scratch, schedule, first, last, length, co
             store(messages, e * padded + lane, message)
             updated = add_sat(extrinsic, message)
             store(posterior, write[e] + lane, updated)
-            store(posterior, write[e] + copy + lane, updated)
+            store(posterior, write[e] + length + lane, updated)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -111,36 +111,46 @@ def unsatisfied(posterior, schedule, layer_start, length, codewords, everyone):
 
 
 @numba.njit(cache=True, nogil=True)
-def recover_rate(llr, starts, bits_per_symbol, k, punctured, filler, buffer, channel):
-    """Undo 38.212 rate matching of one codeword: combine the received versions, quantise, insert filler bits."""
+def recover_rate(llr, starts, bits_per_symbol, size, buffer) -> None:
+    """Add the received versions [versions, n] up in the circular buffer of `size` bits, deinterleaved."""
     buffer[:] = 0.0
-    size = buffer.size
     rows = llr.shape[1] // bits_per_symbol
-    for v in range(llr.shape[0]):
-        position = starts[v]
+    for version in range(llr.shape[0]):
         for i in range(bits_per_symbol):
-            for j in range(rows):
-                buffer[position] += llr[v, j * bits_per_symbol + i]
-                position += 1
-                if position == size:
-                    position = 0
-    channel[:punctured] = 0
-    channel[k : k + filler] = FILLER
-    for i in range(k - punctured):
-        channel[punctured + i] = np.int16(
-            round(min(max(-LLR_SCALE * buffer[i], -_CHANNEL_MAX), _CHANNEL_MAX))
-        )
-    tail = channel[k + filler :]
-    for i in range(size - k + punctured):
-        tail[i] = np.int16(
-            round(min(max(-LLR_SCALE * buffer[k - punctured + i], -_CHANNEL_MAX), _CHANNEL_MAX))
-        )
+            position = (starts[version] + i * rows) % size
+            head = min(rows, size - position)
+            received = llr[version, i::bits_per_symbol]
+            buffer[position : position + head] += received[:head]
+            buffer[: rows - head] += received[head:rows]
 
 
 @numba.njit(cache=True, nogil=True)
-def decode(
-    llr, starts, bits_per_symbol, k, z, filler, size, columns, schedule, layer_start, codewords, num_iter
-):
+def _quantise(llr, levels) -> None:
+    for i in range(llr.size):
+        level = min(max(np.float32(-LLR_SCALE) * llr[i], np.float32(-_CHANNEL_MAX)), np.float32(_CHANNEL_MAX))
+        levels[i] = np.int16(np.rint(level))
+
+
+@numba.njit(cache=True, nogil=True)
+def _rotate_in(values, posterior, rotation, codewords) -> None:
+    """Write one column of one codeword into its lanes, rotated, twice."""
+    length = values.size * codewords
+    split = (values.size - rotation) * codewords
+    for copy in range(0, 2 * length, length):
+        posterior[copy : copy + split : codewords] = values[rotation:]
+        posterior[copy + split : copy + length : codewords] = values[:rotation]
+
+
+@numba.njit(cache=True, nogil=True)
+def _decide(posterior, bits, z, rotation, codewords) -> None:
+    """Hard decisions of one column of one codeword; the last column may be cut by filler bits."""
+    for i in range(bits.size):
+        source = (i - rotation) * codewords if i >= rotation else (i - rotation + z) * codewords
+        bits[i] = np.float32(1.0) if posterior[source] < 0 else np.float32(0.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def decode(llr, starts, bits_per_symbol, k, z, filler, size, columns, schedule, layer_start, codewords, num_iter):
     """Decode llr [batch, versions, n] (float32, ln p(1)/p(0)); columns [2, used] holds index and final rotation."""
     batch = llr.shape[0]
     length = z * codewords
@@ -150,38 +160,30 @@ def decode(
     bits = np.empty((batch, k), np.float32)
     iterations = np.empty(batch, np.int32)
     converged = np.zeros(batch, np.bool_)
-    posterior = np.zeros(used * stride, np.int16)
+    posterior = np.zeros(used * stride + codewords, np.int16)
     messages = np.empty(layer_start[-1] * padded, np.int16)
     max_degree = np.max(layer_start[1:] - layer_start[:-1])
     scratch = np.empty((max_degree + 4) * padded, np.int16)
     buffer = np.empty(size, np.float32)
-    channel = np.empty(size + 2 * z + filler, np.int16)
+    channel = np.zeros(size + 2 * z + filler, np.int16)
+    channel[k : k + filler] = FILLER
     for first in range(0, batch, codewords):
         block = min(codewords, batch - first)
         active = (np.int64(1) << block) - 1
         for b in range(block):
-            recover_rate(llr[first + b], starts, bits_per_symbol, k, 2 * z, filler, buffer, channel)
+            recover_rate(llr[first + b], starts, bits_per_symbol, size, buffer)
+            _quantise(buffer[: k - 2 * z], channel[2 * z : k])
+            _quantise(buffer[k - 2 * z :], channel[k + filler :])
             for c in range(used):
-                column, rotation = columns[0, c] * z, columns[1, c]
-                position = c * stride + b
-                for j in range(rotation, z):
-                    posterior[position] = posterior[position + length] = channel[column + j]
-                    position += codewords
-                for j in range(rotation):
-                    posterior[position] = posterior[position + length] = channel[column + j]
-                    position += codewords
+                column = columns[0, c] * z
+                _rotate_in(
+                    channel[column : column + z], posterior[c * stride + b :], columns[1, c], codewords
+                )
         messages[:] = 0
         for iteration in range(num_iter):
             for layer in range(len(layer_start) - 1):
                 update_layer(
-                    posterior,
-                    messages,
-                    scratch,
-                    schedule,
-                    layer_start[layer],
-                    layer_start[layer + 1],
-                    length,
-                    length,
+                    posterior, messages, scratch, schedule, layer_start[layer], layer_start[layer + 1], length
                 )
             failed = unsatisfied(posterior, schedule, layer_start, length, codewords, active)
             done = active & ~failed
@@ -193,11 +195,9 @@ def decode(
                     converged[first + b] = not (failed >> b) & 1
                     for c in range(used):
                         column = columns[0, c] * z
-                        if column < k:
-                            for j in range(min(z, k - column)):
-                                r = j - columns[1, c]
-                                r += z * (r < 0)
-                                bits[first + b, column + j] = posterior[c * stride + r * codewords + b] < 0
+                        _decide(
+                            posterior[c * stride + b :], bits[first + b, column : column + z], z, columns[1, c], codewords
+                        )
             active = active & failed
             if active == 0:
                 break

@@ -1,0 +1,67 @@
+"""The scheduler's side of a burst: which transport format each packet gets and where its symbols go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from channels.mcs import Mcs, mcs
+from channels.spec import LinkSpec
+from channels.transport import TransportFormat, transport_format
+
+
+@dataclass(frozen=True)
+class Payload:
+    """One opaque packet: it arrives whole or not at all."""
+
+    data: bytes
+    protection_class: str
+
+
+class Scheduler:
+    """Grants of a link: sizes to transport formats, resource elements and slots."""
+
+    def __init__(self, spec: LinkSpec, num_data_res: int, num_pilot_res: int) -> None:
+        self._spec = spec
+        self._num_data_res, self._num_pilot_res = num_data_res, num_pilot_res
+        self.mcs: Mapping[str, Mcs] = {name: mcs(spec.mcs_table, c.mcs) for name, c in spec.classes.items()}
+
+    def format(self, protection_class: str, num_bytes: int) -> TransportFormat:
+        """Return the transport format of a packet.
+
+        Raises:
+            ValueError: the class is not in the spec, or the packet is empty.
+        """
+        if protection_class not in self.mcs:
+            raise ValueError(
+                f"protection class {protection_class!r} is not one of the link's: {', '.join(self.mcs)}"
+            )
+        return transport_format(num_bytes, self.mcs[protection_class], self._spec.ofdm.num_streams)
+
+    def num_slots(self, num_resource_elements: int) -> int:
+        """Slots that so many data resource elements occupy."""
+        return math.ceil(num_resource_elements / self._num_data_res)
+
+    def channel_uses(self, num_resource_elements: int) -> int:
+        """Data resource elements plus the pilots of every slot they touch; empty ones aren't counted."""
+        return num_resource_elements + self.num_slots(num_resource_elements) * self._num_pilot_res
+
+    def amplitudes(self, formats: Sequence[TransportFormat], classes: Sequence[str]) -> list[float]:
+        """Amplitude of each packet's symbols: its class's power boost, the burst's mean power one."""
+        powers = [10 ** (self._spec.classes[name].power_boost_db / 10) for name in classes]
+        sizes = [fmt.num_resource_elements for fmt in formats]
+        mean = sum(p * s for p, s in zip(powers, sizes, strict=True)) / sum(sizes)
+        return [math.sqrt(power / mean) for power in powers]
+
+    def to_slots(self, symbols: Sequence[Tensor]) -> Tensor:
+        """Lay packets' symbols [resource elements, streams] one after the other into slots.
+
+        Returns [num_slots, num_data_res, streams]; the rest of the last slot is left empty.
+        """
+        flat = torch.cat(list(symbols))
+        missing = self.num_slots(len(flat)) * self._num_data_res - len(flat)
+        return torch.nn.functional.pad(flat, (0, 0, 0, missing)).unflatten(0, (-1, self._num_data_res))

@@ -1,0 +1,87 @@
+"""What a link says about a burst: what arrived, and per protection class what it cost and how well it went."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """One protection class over one burst. Counts rather than rates, so that reports can be added up."""
+
+    mcs: int
+    modulation: str
+    code_rate: float
+    packets: int
+    lost: int
+    bits: int
+    """Payload bits handed to the link."""
+    delivered_bits: int
+    channel_uses: int
+    """Data resource elements of all transmissions; pilots are counted for the burst only."""
+    transmissions: tuple[int, ...]
+    """Packets sent in round 1, 2, ...: the first is `packets`, later ones are HARQ retransmissions."""
+    effective_sinr_db: float
+    """The constant SINR with the mean capacity of the class's symbols after equalisation."""
+    coded_bits: int = 0
+    coded_bit_errors: int = 0
+    """Among `coded_bits`, hard decisions before decoding that are wrong (bit-exact link only)."""
+    decoded_bits: int = 0
+    decoded_bit_errors: int = 0
+    """Among `decoded_bits`, information bits that are wrong after the last round (bit-exact link only)."""
+
+    @property
+    def bler(self) -> float:
+        """Block (packet) error rate after all HARQ rounds."""
+        return self.lost / self.packets
+
+    @property
+    def bler_interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of `bler`."""
+        return wilson_interval(self.lost, self.packets)
+
+    @property
+    def ber_before_decoding(self) -> float | None:
+        """Bit error rate of hard decisions on the coded bits; None where bits aren't simulated."""
+        return self.coded_bit_errors / self.coded_bits if self.coded_bits else None
+
+    @property
+    def ber_after_decoding(self) -> float | None:
+        """Bit error rate after the decoder; None where bits aren't simulated."""
+        return self.decoded_bit_errors / self.decoded_bits if self.decoded_bits else None
+
+    @property
+    def mean_transmissions(self) -> float:
+        """Transmissions a packet took on average."""
+        return sum(self.transmissions) / self.packets
+
+    @property
+    def spectral_efficiency(self) -> float:
+        """Delivered payload bits a data resource element."""
+        return self.delivered_bits / self.channel_uses
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One burst at the receiver."""
+
+    payloads: tuple[bytes | None, ...]
+    """In the order sent; None where the packet is lost."""
+    classes: Mapping[str, ClassReport]
+    channel_uses: int
+    """Complex resource elements spent: data with CRC and parity, retransmissions, and pilots."""
+    pilot_uses: int
+    """The part of `channel_uses` that are pilots."""
+    snr_db: float
+
+
+def wilson_interval(errors: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion (Wilson, JASA 1927)."""
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate, scale = errors / trials, 1 + z * z / trials
+    centre = (rate + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / scale
+    return (0.0 if errors == 0 else centre - half, 1.0 if errors == trials else centre + half)

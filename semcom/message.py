@@ -1,0 +1,211 @@
+"""What crosses between the parts of the chain: the vocabulary every system, link and sweep shares.
+
+    image ─► System.encode ─► Message ─► Link.send ─► ReceivedMessage ─► System.decode ─► Reconstruction
+
+A `Message` is an ordered set of named streams. A stream is cut into chunks that decode on their own;
+one chunk travels as one packet, which arrives whole or is erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Protection(StrEnum):
+    """Unit of unequal error protection: each class has its own MCS and HARQ."""
+
+    CRITICAL = "critical"
+    BASE = "base"
+    DETAIL = "detail"
+
+
+PacketSize = tuple[str, int]
+"""(protection class, bytes on the wire) of one packet: what a link needs to count channel uses."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One named part of a message.
+
+    Attributes:
+        name: `header`, `card`, `mask`, `caption`, `spw`, `hci`, `key`, or `image` for a baseline.
+        protection: class that decides its MCS.
+        chunks: pieces that decode independently of each other; one packet each.
+    """
+
+    name: str
+    protection: Protection
+    chunks: tuple[bytes, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Content bytes, packet headers not included."""
+        return sum(map(len, self.chunks))
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one picture becomes.
+
+    Attributes:
+        streams: in order of importance; names are unique.
+        width, height: of the picture in pixels. Part of the session like the packet sizes, used for
+            rates and for the grey picture that stands for a message whose header was lost; a receiver
+            takes the size from the header.
+    """
+
+    streams: tuple[Stream, ...]
+    width: int
+    height: int
+
+    @property
+    def num_pixels(self) -> int:
+        """H·W."""
+        return self.width * self.height
+
+    def __getitem__(self, name: str) -> Stream:
+        return next(stream for stream in self.streams if stream.name == name)
+
+
+@dataclass(frozen=True)
+class ReceivedStream:
+    """The same stream at the receiver: chunks that were erased are None."""
+
+    name: str
+    chunks: tuple[bytes | None, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Every chunk arrived."""
+        return None not in self.chunks
+
+
+@dataclass(frozen=True)
+class LinkReport:
+    """What the link did for one message.
+
+    Attributes:
+        snr_db: Es/N0 per resource element, or None without a channel.
+        channel_uses: resource elements spent, pilots, CRC and parity included.
+        classes: per protection class the link's own report (BLER with interval, MCS, …) as plain data.
+    """
+
+    snr_db: float | None
+    channel_uses: int
+    classes: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ReceivedMessage:
+    """What arrived of a message, and how it got there."""
+
+    streams: tuple[ReceivedStream, ...]
+    width: int
+    height: int
+    report: LinkReport
+
+    def chunks(self, name: str) -> tuple[bytes | None, ...]:
+        """Chunks of a stream, empty when the message has no such stream."""
+        return next((stream.chunks for stream in self.streams if stream.name == name), ())
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The picture and what the receiver knows about it.
+
+    Attributes:
+        image: [3,H,W] float32 in [0,1].
+        key_mask: [H/16,W/16] bool (rounded up), the key regions as received, or None.
+        received: [H/16,W/16] float32 in [0,1]: 1 where the picture rests on received detail, 0 where
+            it is generated; or None for systems that do not generate.
+        notes: conditions the user must know, for example "header lost: grey picture".
+        seconds: time per receiver stage.
+        parts: intermediate pictures for display, [3,h,w] each, such as `hci`.
+    """
+
+    image: Tensor
+    key_mask: Tensor | None = None
+    received: Tensor | None = None
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class BudgetError(ValueError):
+    """The budget is smaller than the smallest message the system can send.
+
+    Attributes:
+        smallest: the smallest budget that works, in the unit of the refused budget.
+    """
+
+    def __init__(self, limit: int, smallest: int, unit: str) -> None:
+        super().__init__(f"a budget of {limit} {unit} is too small: the smallest that works is {smallest} {unit}")
+        self.smallest = smallest
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of the channel, or how many bytes, one message may spend.
+
+    Attributes:
+        limit: inclusive.
+        cost: what a set of packets costs, in the unit of `limit`.
+        unit: named in errors and reports.
+    """
+
+    limit: int
+    cost: Callable[[Sequence[PacketSize]], int]
+    unit: str
+
+    @classmethod
+    def of_channel_uses(cls, limit: int, link: Link) -> Budget:
+        """At most `limit` resource elements on `link`, pilots, CRC and parity included."""
+        return cls(limit, link.channel_uses, "channel uses")
+
+    @classmethod
+    def of_cbr(cls, cbr: float, width: int, height: int, link: Link) -> Budget:
+        """At most `cbr`·3·H·W resource elements on `link`."""
+        return cls.of_channel_uses(int(cbr * 3 * width * height), link)
+
+    @classmethod
+    def of_bpp(cls, bpp: float, width: int, height: int) -> Budget:
+        """At most `bpp`·H·W bits on the wire, packet headers included, whatever the channel."""
+        return cls(int(bpp * width * height / 8), lambda sizes: sum(size for _, size in sizes), "bytes")
+
+    def fits(self, message: Message) -> bool:
+        """Whether the message, packet headers included, stays within the limit."""
+        from semcom.packets import packet_sizes
+
+        return self.cost(packet_sizes(message)) <= self.limit
+
+
+class System(Protocol):
+    """Anything that turns a picture into a message and a received message back into a picture."""
+
+    def encode(self, image: Tensor, budget: Budget) -> Message:
+        """Message of a picture [3,H,W] float in [0,1]. Raises `BudgetError`."""
+        ...
+
+    def decode(self, received: ReceivedMessage) -> Reconstruction:
+        """Picture of the same size, whatever arrived."""
+        ...
+
+
+class Link(Protocol):
+    """Carries messages over a channel."""
+
+    def send(
+        self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
+    ) -> list[ReceivedMessage]:
+        """One channel realisation per message; `seeds[i]` alone decides that of message i."""
+        ...
+
+    def channel_uses(self, sizes: Sequence[PacketSize]) -> int:
+        """Resource elements that packets of these classes and sizes occupy, without simulating."""
+        ...

@@ -1,0 +1,100 @@
+"""DISTS: deep image structure and texture similarity (arXiv 2004.07728), official weights."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semcom import pretrained
+from semcom.metrics.lpips import _VGG_POOL_BEFORE, _VGG_TAPS, _VGG_WIDTHS
+
+_CHANNELS = [3, 64, 128, 256, 512, 512]
+_STABILITY = 1e-6
+
+
+class DISTSNetwork(nn.Module):
+    """VGG16 with L2 pooling, and the published texture and structure weights; differentiable."""
+
+    mean: Tensor
+    std: Tensor
+    window: Tensor
+    alpha: Tensor
+    beta: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        state, weights = pretrained.load("vgg16-lpips"), pretrained.load("dists")
+        self.convs = nn.ModuleList()
+        channels = 3
+        for i, width in enumerate(_VGG_WIDTHS):
+            conv = nn.Conv2d(channels, width, 3, padding=1)
+            conv.load_state_dict({key: state[f"conv{i}.{key}"] for key in ("weight", "bias")})
+            self.convs.append(conv)
+            channels = width
+        total = weights["alpha"].sum() + weights["beta"].sum()
+        self.register_buffer("alpha", weights["alpha"] / total)
+        self.register_buffer("beta", weights["beta"] / total)
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+        hann = torch.hann_window(5, periodic=False)[1:-1]
+        window = hann[:, None] * hann[None, :]
+        self.register_buffer("window", (window / window.sum())[None, None])
+        self.requires_grad_(False).eval()
+
+    def forward(self, preds: Tensor, target: Tensor) -> Tensor:
+        """Distance per picture [B] of two batches [B,3,H,W] in [0,1]."""
+        similarity = torch.zeros(preds.shape[0], device=preds.device)
+        alphas, betas = self.alpha.split(_CHANNELS), self.beta.split(_CHANNELS)
+        pairs = zip(self._features(preds), self._features(target), strict=True)
+        for (x, y), alpha, beta in zip(pairs, alphas, betas, strict=True):
+            texture, structure = _similarities(x, y)
+            similarity = similarity + (alpha * texture + beta * structure).sum(1)
+        return 1 - similarity
+
+    def _features(self, x: Tensor) -> list[Tensor]:
+        taps = [x]
+        x = (x - self.mean) / self.std
+        for i, conv in enumerate(self.convs):
+            if i in _VGG_POOL_BEFORE:
+                x = self._l2_pool(x)
+            x = F.relu(conv(x))
+            if i in _VGG_TAPS:
+                taps.append(x)
+        return taps
+
+    def _l2_pool(self, x: Tensor) -> Tensor:
+        window = self.window.expand(x.shape[1], -1, -1, -1)
+        return (F.conv2d(x**2, window, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()
+
+
+def _similarities(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Texture (means) and structure (covariance) similarity per channel, both [B,C]."""
+    x_mean, y_mean = x.mean((2, 3)), y.mean((2, 3))
+    x_var = x.var((2, 3), correction=0)
+    y_var = y.var((2, 3), correction=0)
+    covariance = (x * y).mean((2, 3)) - x_mean * y_mean
+    texture = (2 * x_mean * y_mean + _STABILITY) / (x_mean**2 + y_mean**2 + _STABILITY)
+    structure = (2 * covariance + _STABILITY) / (x_var + y_var + _STABILITY)
+    return texture, structure
+
+
+@cache
+def _network() -> DISTSNetwork:
+    return DISTSNetwork()
+
+
+@torch.inference_mode()
+def dists(preds: Tensor, target: Tensor) -> Tensor:
+    """DISTS per picture, at full size (the official script's optional resize to 256 is not applied).
+
+    Args:
+        preds: [B,3,H,W] float in [0,1].
+        target: the same shape.
+
+    Returns:
+        [B] float, 0 for identical pictures; lower is better.
+    """
+    return _network()(preds, target)

@@ -1,0 +1,77 @@
+"""Enhancer: `x0 = R(T)`, the first full-size picture, restored from the quarter-size HCI alone.
+
+R is the ×4 restoration trunk of `semcom.models.rrdb`, started from Real-ESRGAN's weights, pruned to
+every other block and fine-tuned on AV1-coded thumbnails by the stage `enhancer`. The coding quality,
+which the header carries anyway, is a fourth input plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semcom.models.rrdb import RRDBNet
+
+SCALE = 4
+_MARGIN = 8  # HCI pixels of context around a tile: a reflected rim also hides the zero padding of the convolutions
+_TILE = 160  # HCI pixels; bounds memory at any picture size
+
+
+class Enhancer(nn.Module):
+    """Restores a decoded HCI to full size.
+
+    Args:
+        num_blocks: residual-in-residual dense blocks of the trunk.
+    """
+
+    def __init__(self, num_blocks: int = 12) -> None:
+        super().__init__()
+        self.trunk = RRDBNet(num_blocks=num_blocks, in_channels=4)
+
+    def forward(self, hci: Tensor, quality: Tensor) -> Tensor:
+        """One tile or crop.
+
+        Args:
+            hci: [B,3,h,w] in [0,1].
+            quality: [B] AV1 quality, 0–63.
+
+        Returns:
+            [B,3,4h,4w], not clipped.
+        """
+        plane = (quality / 63).to(hci.dtype).view(-1, 1, 1, 1).expand(-1, 1, *hci.shape[-2:])
+        return self.trunk(torch.cat((hci, plane), 1))
+
+    @torch.inference_mode()
+    def restore(self, hci: Tensor, quality: int) -> Tensor:
+        """Whole picture [3,h,w] → [3,4h,4w] in [0,1], tile by tile with overlapping context."""
+        height, width = hci.shape[-2:]
+        level = torch.tensor([float(quality)])
+        padded = pad_reflect(hci[None], _MARGIN)
+        out = hci.new_empty(3, SCALE * height, SCALE * width)
+        for y, x in _tiles(height, width):
+            h, w = min(_TILE, height - y), min(_TILE, width - x)
+            window = padded[:, :, y : y + h + 2 * _MARGIN, x : x + w + 2 * _MARGIN]
+            tile = self(window.contiguous(memory_format=torch.channels_last), level)[0]
+            crop = SCALE * _MARGIN
+            core = tile[:, crop : crop + SCALE * h, crop : crop + SCALE * w]
+            out[:, SCALE * y : SCALE * (y + h), SCALE * x : SCALE * (x + w)] = core
+        return out.clamp_(0, 1)
+
+
+def pad_reflect(x: Tensor, margin: int) -> Tensor:
+    """Reflects [B,C,h,w] by `margin` on every side, also when a side is shorter than the margin."""
+    while margin > 0:
+        step = min(margin, min(x.shape[-2:]) - 1)
+        if step < 1:
+            return F.pad(x, (margin,) * 4, mode="replicate")
+        x, margin = F.pad(x, (step,) * 4, mode="reflect"), margin - step
+    return x
+
+
+def _tiles(height: int, width: int) -> Iterator[tuple[int, int]]:
+    for y in range(0, height, _TILE):
+        for x in range(0, width, _TILE):
+            yield y, x

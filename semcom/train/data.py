@@ -1,0 +1,90 @@
+"""Training crops: photographs of any folder, coded as the transmitter codes them.
+
+Sample `index` of a run depends on (seed, index) alone, so an interrupted run resumes with exactly the
+crops it would have seen.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from semcom.models import av1
+
+PHOTO_SUFFIXES = {".webp", ".jpg", ".jpeg", ".png", ".avif", ".tif", ".tiff", ".bmp"}
+_TRAIN_SPEED = 6  # ten times faster than the transmitter's setting, with artefacts of the same kind
+
+
+def list_photos(sources: Sequence[str]) -> list[Path]:
+    """Photos in folders (searched recursively) and glob patterns, sorted.
+
+    Raises:
+        FileNotFoundError: a source holds no photo.
+    """
+    photos: list[Path] = []
+    for source in sources:
+        folder = Path(source)
+        found = folder.rglob("*") if folder.is_dir() else map(Path, glob.glob(source, recursive=True))
+        matches = [path for path in found if path.suffix.lower() in PHOTO_SUFFIXES]
+        if not matches:
+            raise FileNotFoundError(f"no photo in {source}: give a folder of pictures or a quoted pattern")
+        photos.extend(matches)
+    return sorted(set(photos))
+
+
+class CodedCrops(Dataset[dict[str, Tensor]]):
+    """Pairs of a crop and the same crop of the AV1-coded quarter-size picture.
+
+    Args:
+        photos: files to draw from.
+        crop: side of the full-size crop in pixels, a multiple of 4.
+        qualities: inclusive range of AV1 qualities.
+        seed: of the run.
+    """
+
+    def __init__(self, photos: Sequence[Path], crop: int, qualities: tuple[int, int], seed: int) -> None:
+        self.photos, self.crop, self.qualities, self.seed = list(photos), crop, qualities, seed
+
+    def __len__(self) -> int:
+        return 1 << 40
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """`target` [3,crop,crop], `hci` [3,crop/4,crop/4], both float in [0,1], and `quality` []."""
+        rng = np.random.default_rng([self.seed, index])
+        photo = self._photo(rng)
+        small = photo.resize((photo.width // 4, photo.height // 4), Image.Resampling.BICUBIC)
+        quality = int(rng.integers(self.qualities[0], self.qualities[1] + 1))
+        payload = av1.encode(np.asarray(small), quality, speed=_TRAIN_SPEED)
+        coded = av1.decode(payload, *small.size)
+        side = self.crop // 4
+        x = int(rng.integers(0, small.width - side + 1))
+        y = int(rng.integers(0, small.height - side + 1))
+        target = np.asarray(photo)[4 * y : 4 * y + self.crop, 4 * x : 4 * x + self.crop]
+        return {
+            "target": _tensor(target),
+            "hci": _tensor(coded[y : y + side, x : x + side]),
+            "quality": torch.tensor(float(quality)),
+        }
+
+    def _photo(self, rng: np.random.Generator) -> Image.Image:
+        """A photo, sometimes reduced (finer texture per pixel), at least one crop large, often mirrored."""
+        with Image.open(self.photos[rng.integers(len(self.photos))]) as file:
+            photo = file.convert("RGB")
+        smallest = self.crop / min(photo.size)
+        factor = max(smallest, float(rng.uniform(0.6, 1.0)) if rng.random() < 0.5 else 1.0)
+        size = [max(self.crop, round(side * factor)) // 4 * 4 for side in photo.size]
+        photo = photo.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+        if rng.random() < 0.5:
+            photo = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return photo
+
+
+def _tensor(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32) / 255)

@@ -1,0 +1,167 @@
+"""The loop every stage shares: time budget, cosine schedule, weight averaging, checkpoint and resume."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+_CHECKPOINT_SECONDS = 240
+_WARMUP_STEPS = 50
+
+
+class Stage(Protocol):
+    """What a stage brings: the trainable model, its samples, its loss and its fixed evaluation."""
+
+    name: str
+    model: nn.Module
+    batch_size: int
+    learning_rate: float
+    ema_decay: float
+
+    def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
+        """Samples by index; sample i depends on (seed, i) alone."""
+        ...
+
+    def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
+        """Weighted terms that sum to the training loss; `progress` runs from 0 to 1."""
+        ...
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Metrics of the averaged model on the fixed validation split."""
+        ...
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    step: int = 0
+    seconds: float = 0.0
+
+
+class _StepSampler:
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def __iter__(self) -> Iterator[int]:
+        index = self.first
+        while True:
+            yield index
+            index += 1
+
+
+def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> tuple[nn.Module, Progress]:
+    """Trains `stage` until `minutes` of training time are spent, over all resumed runs together.
+
+    Writes `checkpoint.pt` (read back by `resume` only) and TensorBoard events, where TensorBoard is
+    installed, to `folder`.
+
+    Returns:
+        The averaged model and the progress.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    average = copy.deepcopy(stage.model).requires_grad_(False).eval()
+    trainable = [p for p in stage.model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=stage.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99))
+    progress = Progress()
+    path = folder / "checkpoint.pt"
+    if resume and path.exists():
+        progress = _restore(path, stage.model, average, optimizer)
+        console.print(f"resuming {stage.name} at step {progress.step}, {progress.seconds / 60:.1f} min")
+    writer = _event_writer(folder)
+    loader = DataLoader(
+        stage.dataset(seed),
+        batch_size=stage.batch_size,
+        sampler=_StepSampler(progress.step * stage.batch_size),
+        num_workers=1,
+        prefetch_factor=4,
+    )
+    budget = 60 * minutes
+    saved = last = time.monotonic()
+    running: dict[str, float] = {}
+    for batch in loader:
+        fraction = progress.seconds / budget
+        if fraction >= 1:
+            break
+        _set_rate(optimizer, stage.learning_rate, progress.step, fraction)
+        terms = stage.loss(batch, fraction)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        nn.utils.clip_grad_norm_(trainable, 1.0)
+        optimizer.step()
+        _update_average(average, stage.model, min(stage.ema_decay, (1 + progress.step) / (10 + progress.step)))
+        now = time.monotonic()
+        progress.step, progress.seconds, last = progress.step + 1, progress.seconds + now - last, now
+        for name, value in terms.items():
+            running[name] = 0.98 * running.get(name, float(value)) + 0.02 * float(value)
+        if progress.step % 20 == 0:
+            pace = 1000 * progress.seconds / (progress.step * stage.batch_size)
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in running.items())
+            console.print(f"{stage.name} step {progress.step}  {progress.seconds / 60:.1f} min  {pace:.0f} ms/sample  {shown}")
+            for name, value in running.items() if writer else ():
+                writer.add_scalar(f"loss/{name}", value, progress.step)
+        if now - saved > _CHECKPOINT_SECONDS:
+            _save(path, stage.model, average, optimizer, progress)
+            saved = now
+    _save(path, stage.model, average, optimizer, progress)
+    metrics = stage.evaluate(average)
+    for name, value in metrics.items() if writer else ():
+        writer.add_scalar(f"validation/{name}", value, progress.step)
+    console.print(f"{stage.name} validation: {metrics}")
+    return average, progress
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, base: float, step: int, fraction: float) -> None:
+    rate = base * min(1, (step + 1) / _WARMUP_STEPS) * (0.02 + 0.49 * (1 + math.cos(math.pi * fraction)))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+@torch.no_grad()
+def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
+        kept.lerp_(new, 1 - decay)
+    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(new)
+
+
+def _save(
+    path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    state = {
+        "model": model.state_dict(),
+        "average": average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": progress.step,
+        "seconds": progress.seconds,
+    }
+    partial = path.with_suffix(".part")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def _restore(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return Progress(step=state["step"], seconds=state["seconds"])
+
+
+def _event_writer(folder: Path):  # noqa: ANN202  (the type exists only where TensorBoard is installed)
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))
