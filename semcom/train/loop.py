@@ -104,7 +104,7 @@ def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> 
         now = time.monotonic()
         progress.step, progress.seconds, last = progress.step + 1, progress.seconds + now - last, now
         for name, value in terms.items():
-            running[name] = 0.98 * running.get(name, float(value)) + 0.02 * float(value)
+            running[name] = 0.98 * running.get(name, value.item()) + 0.02 * value.item()
         if progress.step % 20 == 0:
             pace = 1000 * progress.seconds / (progress.step * stage.batch_size)
             shown = "  ".join(f"{name} {value:.4f}" for name, value in running.items())

@@ -1,0 +1,45 @@
+"""Header stream: what the receiver must know before it can read anything else, in seven bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+_FORMAT = ">BHHBB"
+HEADER_VERSION = 0
+NUM_BYTES = struct.calcsize(_FORMAT)
+
+
+class HeaderError(ValueError):
+    """A header of another version."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """Fields of the header stream.
+
+    Attributes:
+        width, height: of the picture in pixels, 1–65535.
+        quality: AV1 quality of the HCI, 0–63.
+        key_packets: packets of the key stream.
+        has_card: whether a colour card was sent.
+    """
+
+    width: int
+    height: int
+    quality: int
+    key_packets: int
+    has_card: bool
+
+    def to_bytes(self) -> bytes:
+        """Seven bytes, big-endian."""
+        first = HEADER_VERSION << 1 | self.has_card
+        return struct.pack(_FORMAT, first, self.width, self.height, self.quality, self.key_packets)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Header:
+        """Inverse of `to_bytes`. Raises `HeaderError`."""
+        if len(data) != NUM_BYTES or data[0] >> 1 != HEADER_VERSION:
+            raise HeaderError(f"not a semantic header of version {HEADER_VERSION}: {data.hex()!r}")
+        first, width, height, quality, key_packets = struct.unpack(_FORMAT, data)
+        return cls(width, height, quality, key_packets, bool(first & 1))

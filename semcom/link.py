@@ -1,0 +1,114 @@
+"""The whole story: a picture goes in, packets cross a channel, a picture comes out.
+
+    image ──► system.encode ──► Message ──► link.send ──► ReceivedMessage ──► system.decode ──► Reconstruction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from semcom.message import (
+    Budget,
+    Link,
+    LinkReport,
+    Message,
+    PacketSize,
+    ReceivedMessage,
+    Reconstruction,
+    System,
+)
+from semcom.packets import pack, unpack
+
+if TYPE_CHECKING:
+    from channels.digital import DigitalLink
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Transmission:
+    """One picture's way through the chain."""
+
+    message: Message
+    received: ReceivedMessage
+    reconstruction: Reconstruction
+
+
+def transmit(
+    image: Tensor, system: System, link: Link, budget: Budget, snr_db: float, seed: int
+) -> Transmission:
+    """Sends one picture over one channel realisation.
+
+    Args:
+        image: [3,H,W] float in [0,1].
+        system: semantic or a baseline.
+        link: how packets cross the channel.
+        budget: what the message may spend.
+        snr_db: Es/N0 per resource element.
+        seed: of the channel realisation and the noise; see `semcom.seeds`.
+
+    Raises:
+        BudgetError: the system has no message that small.
+    """
+    message = system.encode(image, budget)
+    (received,) = link.send([message], snr_db, [seed])
+    return Transmission(message, received, system.decode(received))
+
+
+class ChannelLink:
+    """A `Link` over one of the links of `channels`: messages become packets and come back.
+
+    Args:
+        digital: bit-exact link of `channels.digital`, or one with the same methods.
+    """
+
+    def __init__(self, digital: DigitalLink) -> None:
+        self._digital = digital
+
+    def send(
+        self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
+    ) -> list[ReceivedMessage]:
+        """See `semcom.message.Link`."""
+        from channels.digital import Payload
+
+        bursts = [[Payload(p.data, p.protection) for p in pack(message)] for message in messages]
+        deliveries = self._digital.send(bursts, snr_db, seeds)
+        return [
+            _received(
+                message,
+                delivery.payloads,
+                LinkReport(
+                    delivery.snr_db,
+                    delivery.channel_uses,
+                    {
+                        name: asdict(report) | {"bler": report.bler, "bler_interval": report.bler_interval}
+                        for name, report in delivery.classes.items()
+                    },
+                ),
+            )
+            for message, delivery in zip(messages, deliveries, strict=True)
+        ]
+
+    def channel_uses(self, sizes: Sequence[PacketSize]) -> int:
+        """See `semcom.message.Link`."""
+        return self._digital.channel_uses(sizes)
+
+
+class PerfectLink:
+    """Every packet arrives and nothing is spent: the codec alone."""
+
+    def send(
+        self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
+    ) -> list[ReceivedMessage]:
+        """See `semcom.message.Link`; the SNR and the seeds play no part."""
+        report = LinkReport(None, 0, {})
+        return [_received(message, [p.data for p in pack(message)], report) for message in messages]
+
+    def channel_uses(self, sizes: Sequence[PacketSize]) -> int:
+        """Zero."""
+        return 0
+
+
+def _received(message: Message, arrived: Sequence[bytes | None], report: LinkReport) -> ReceivedMessage:
+    return ReceivedMessage(unpack(message, arrived), message.width, message.height, report)

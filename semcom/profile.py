@@ -1,0 +1,142 @@
+"""Profiles: one folder with the configuration and the weights of every model of the semantic system.
+
+    profiles/tiny/profile.json       version, and per part: file, SHA-256, configuration
+    profiles/tiny/enhancer.safetensors …
+    profiles/tiny/enhancer.card.json …   how the part was trained
+
+Weights are safetensors only. Everything is checked before anything is used: a folder that is damaged,
+incomplete or of another version gives one `ProfileError` and nothing half-loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor, nn
+
+PROFILE_VERSION = 1
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class ProfileError(ValueError):
+    """A profile folder that cannot be used; the message names the file and the reason."""
+
+
+class Profile:
+    """A checked profile: configurations and tensors by part name.
+
+    Args:
+        name: of the profile.
+        parts: configuration and tensors per part.
+    """
+
+    def __init__(self, name: str, parts: Mapping[str, tuple[dict[str, Any], dict[str, Tensor]]]) -> None:
+        self.name, self._parts = name, parts
+
+    @classmethod
+    def open(cls, source: str | Path = "tiny") -> Profile:
+        """Reads a shipped profile by name or a folder by path.
+
+        Raises:
+            ProfileError: no such profile, another version, or a file that is missing, damaged, foreign
+                or holds a value that is not finite.
+        """
+        folder = _folder(source)
+        manifest = _manifest(folder)
+        parts = {part: _read_part(folder, part, entry) for part, entry in manifest["parts"].items()}
+        return cls(str(manifest["name"]), parts)
+
+    def build(self, part: str, factory: type[Module]) -> Module:
+        """The model of a part, in float32, evaluation mode, frozen.
+
+        Raises:
+            ProfileError: the part is missing, or its tensors are not those of the model.
+        """
+        config, tensors = self._part(part)
+        try:
+            model = factory(**config)
+            model.load_state_dict(tensors)
+        except (TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ProfileError(f"profile {self.name}: part {part} does not fit its model: {reason}") from error
+        return model.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+
+    def tensors(self, part: str) -> dict[str, Tensor]:
+        """Tensors of a part that is not a network, such as integer tables."""
+        return self._part(part)[1]
+
+    def _part(self, part: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        if part not in self._parts:
+            raise ProfileError(f"profile {self.name} has no part {part!r}; it has {', '.join(self._parts)}")
+        return self._parts[part]
+
+
+def write_part(folder: Path, part: str, config: dict[str, Any], tensors: Mapping[str, Tensor], card: Any) -> None:
+    """Adds or replaces a part: floating-point tensors are stored as float16, integers as they are."""
+    stored = {
+        name: value.detach().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in tensors.items()
+    }
+    file = f"{part}.safetensors"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(stored, folder / file)
+    path = folder / "profile.json"
+    manifest = json.loads(path.read_text()) if path.exists() else {"name": folder.name, "parts": {}}
+    manifest["version"] = PROFILE_VERSION
+    digest = sha256((folder / file).read_bytes()).hexdigest()
+    manifest["parts"][part] = {"file": file, "sha256": digest, "config": config}
+    path.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    (folder / f"{part}.card.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def _folder(source: str | Path) -> Path:
+    shipped = Path(str(files("semcom"))) / "profiles"
+    for candidate in (Path(source), shipped / source):
+        if (candidate / "profile.json").is_file():
+            return candidate
+    known = ", ".join(sorted(path.parent.name for path in shipped.glob("*/profile.json")))
+    raise ProfileError(f"no profile {str(source)!r}: neither a folder with a profile.json nor one of {known}")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "profile.json"
+    try:
+        manifest = json.loads(path.read_text())
+        version, parts = manifest["version"], manifest["parts"]
+        complete = all({"file", "sha256", "config"} <= entry.keys() for entry in parts.values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProfileError(f"{path}: not a profile manifest ({error})") from error
+    if version != PROFILE_VERSION:
+        raise ProfileError(f"{path}: profile version {version}, this program reads version {PROFILE_VERSION}")
+    if not complete or "name" not in manifest:
+        raise ProfileError(f"{path}: every part needs file, sha256 and config, and the profile a name")
+    return manifest
+
+
+def _read_part(folder: Path, part: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    path = folder / entry["file"]
+    if path.suffix != ".safetensors":
+        raise ProfileError(f"{path}: weights are read from .safetensors only")
+    try:
+        blob = path.read_bytes()
+    except OSError as error:
+        raise ProfileError(f"{path}: {error.strerror or error}") from error
+    if sha256(blob).hexdigest() != entry["sha256"]:
+        raise ProfileError(f"{path}: SHA-256 is not the one in profile.json (damaged, truncated or foreign)")
+    try:
+        tensors = load(blob)
+    except SafetensorError as error:
+        raise ProfileError(f"{path}: not a safetensors file ({error})") from error
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ProfileError(f"{path}: {name} holds values that are not finite")
+    floats = {n: v.float() if v.is_floating_point() else v for n, v in tensors.items()}
+    return dict(entry["config"]), floats

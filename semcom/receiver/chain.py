@@ -1,0 +1,101 @@
+"""Receiver: whatever arrived becomes a picture.
+
+    hci ──► AV1 decoder ──► enhancer ──► x0 ─┐
+    card (only when the HCI is lost) ──► x0 ─┴─► decoder ──► picture
+    mask, key packets ──► latents, holes ────────┘
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semcom.header import Header
+from semcom.message import ReceivedMessage, Reconstruction
+from semcom.models import av1, key_bitstream, keymap
+from semcom.models.grid import hci_size, key_grid
+from semcom.models.key_bitstream import LatentTables
+from semcom.models.pixels import to_tensor
+from semcom.receiver.concealment import from_card, grey_picture
+from semcom.receiver.decoder import ResidualDecoder
+from semcom.receiver.enhancer import Enhancer
+
+
+class Receiver:
+    """Decodes messages with the models of a profile.
+
+    Args:
+        enhancer: restores the HCI to full size.
+        decoder: corrects the restored picture by the key latents.
+        tables: integer tables of the latents.
+    """
+
+    def __init__(self, enhancer: Enhancer, decoder: ResidualDecoder, tables: LatentTables) -> None:
+        self.enhancer, self.decoder, self.tables = enhancer, decoder, tables
+
+    def decode(self, received: ReceivedMessage) -> Reconstruction:
+        """Picture [3,H,W] of the size sent, whatever is missing; `notes` say what was."""
+        first = next(iter(received.chunks("header")), None)
+        if first is None:
+            grey = grey_picture(received.width, received.height)
+            return Reconstruction(grey, notes=("header lost: grey picture",))
+        header = Header.from_bytes(first)
+        clock = _Clock()
+        with clock("parse"):
+            thumb = self._hci(received, header)
+            key_map, latents, arrived = self._key(received, header)
+        with clock("enhance"):
+            x0, notes = self._restored(received, header, thumb)
+        with clock("decode"):
+            image = self.decoder.correct(x0, *(torch.from_numpy(a).float() for a in (latents, key_map[None], arrived[None])))
+        lost = sum(chunk is None for chunk in received.chunks("key"))
+        if lost:
+            notes.append(f"{lost} of {header.key_packets} key packets lost")
+        return Reconstruction(
+            image=image[:, : header.height, : header.width].contiguous(),
+            key_mask=torch.from_numpy(key_map),
+            received=torch.from_numpy(arrived).float(),
+            notes=tuple(notes),
+            seconds=clock.seconds,
+            parts={} if thumb is None else {"hci": thumb},
+        )
+
+    def _hci(self, received: ReceivedMessage, header: Header) -> Tensor | None:
+        (payload,) = received.chunks("hci")
+        return None if payload is None else to_tensor(av1.decode(payload, *hci_size(header.width, header.height)))
+
+    def _restored(
+        self, received: ReceivedMessage, header: Header, thumb: Tensor | None
+    ) -> tuple[Tensor, list[str]]:
+        if thumb is not None:
+            return self.enhancer.restore(thumb, header.quality), []
+        card = next(iter(received.chunks("card")), None)
+        note = "HCI lost: colour card only" if card is not None else "HCI and colour card lost: grey picture"
+        return from_card(card, header.width, header.height), [note]
+
+    def _key(
+        self, received: ReceivedMessage, header: Header
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]:
+        """Key map, latents and arrived cells; without the mask the key packets cannot be read."""
+        grid = key_grid(header.width, header.height)
+        mask = next(iter(received.chunks("mask")), None)
+        key_map = np.zeros(grid, bool) if mask is None else keymap.decode(mask, *grid)
+        packets = received.chunks("key") if mask is not None else ()
+        return key_map, *key_bitstream.decode(packets, key_map, self.tables)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - start

@@ -1,0 +1,55 @@
+"""Integer tables of the key latents, fitted to the trained encoder's latents of training photographs.
+
+Groups of cells are assigned to the table set that codes them in the fewest bits, and every set is
+re-estimated from the groups it won, in turn (Lloyd's algorithm in code length). All-zero groups belong
+to set 0, which codes nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semcom.models.key_bitstream import MAX_MAGNITUDE, NUM_SYMBOLS, TABLE_BITS, LatentTables, choose_sets
+
+_ROUNDS = 12
+
+
+def fit_tables(groups: list[NDArray[np.int64]], num_sets: int = 8) -> LatentTables:
+    """Tables for groups of latents [cells,C].
+
+    Args:
+        groups: from training pictures, all-zero groups included.
+        num_sets: table sets, set 0 included.
+    """
+    busy = [group for group in groups if group.any()]
+    zeros = len(groups) - len(busy)
+    order = np.argsort([np.abs(group).mean() for group in busy])
+    chosen = np.empty(len(busy), int)
+    chosen[order] = np.arange(len(busy)) * (num_sets - 1) // len(busy)
+    tables = _estimate(busy, chosen, zeros, num_sets)
+    for _ in range(_ROUNDS):
+        set_bits, lengths = TABLE_BITS - np.log2(tables.sets), tables.code_lengths()
+        chosen = np.array([choose_sets(group, set_bits, lengths) - 1 for group in busy])
+        tables = _estimate(busy, chosen, zeros, num_sets)
+    return tables
+
+
+def _estimate(
+    busy: list[NDArray[np.int64]], chosen: NDArray[np.int64], zeros: int, num_sets: int
+) -> LatentTables:
+    channels = busy[0].shape[1]
+    symbols = np.full((num_sets - 1, channels, NUM_SYMBOLS), 0.05)
+    for group, index in zip(busy, chosen, strict=True):
+        for cell in group:
+            symbols[index, np.arange(channels), cell + MAX_MAGNITUDE] += 1
+    sets = np.array([zeros, *np.bincount(chosen, minlength=num_sets - 1)]) + 1.0
+    return LatentTables(_integers(sets), np.apply_along_axis(_integers, -1, symbols))
+
+
+def _integers(weights: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Positive integers in proportion to `weights` that sum to 2**12."""
+    total = 1 << TABLE_BITS
+    counts = 1 + np.floor(weights / weights.sum() * (total - len(weights))).astype(np.int64)
+    counts[counts.argmax()] += total - counts.sum()
+    return counts

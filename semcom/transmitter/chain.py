@@ -1,0 +1,125 @@
+"""Transmitter: a picture becomes a message that fits its budget.
+
+    image ─┬─ colour card ──────────────────────────────► card
+           ├─ region selector ─ key map ────────────────► mask
+           ├─ thumbnail ─ AV1 at the finest quality ────► hci
+           └─ key encoder (image, decoded HCI) ─ tables ─► key
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semcom.header import Header
+from semcom.message import Budget, BudgetError, Message, Protection, Stream
+from semcom.models import av1, card, key_bitstream, keymap
+from semcom.models.grid import hci_size, pad_to_grid
+from semcom.models.key_bitstream import LatentTables
+from semcom.models.pixels import to_tensor
+from semcom.packets import HEADER_BYTES, packet_sizes
+from semcom.transmitter import hci
+from semcom.transmitter.key_codec import KeyEncoder
+from semcom.transmitter.regions import RegionSelector
+
+_TYPICAL_QUALITY = 25  # the key stream is sized with this HCI before the final one is known
+
+
+@dataclass(frozen=True)
+class TransmitOptions:
+    """What the user may steer.
+
+    Attributes:
+        key_area: target share of the picture in key regions, 0 to 1; 0 sends no key stream.
+        key_mask: [H,W] bool of the user's own key region, instead of the automatic one.
+        card: whether to send the colour card that stands in for a lost HCI.
+    """
+
+    key_area: float = 0.3
+    key_mask: Tensor | None = None
+    card: bool = True
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The parts of a message before the HCI's quality is settled."""
+
+    image: Tensor  # padded to the grid
+    width: int
+    height: int
+    key_map: NDArray[np.bool_]
+    card: bytes | None
+
+
+class Transmitter:
+    """Encodes pictures with the models of a profile.
+
+    Args:
+        selector: chooses key regions.
+        key_encoder: latents of key regions.
+        tables: integer tables of the latents.
+    """
+
+    def __init__(self, selector: RegionSelector, key_encoder: KeyEncoder, tables: LatentTables) -> None:
+        self.selector, self.key_encoder, self.tables = selector, key_encoder, tables
+
+    def encode(self, image: Tensor, budget: Budget, options: TransmitOptions) -> Message:
+        """Message of a picture [3,H,W] in [0,1].
+
+        When the budget does not hold everything, the key stream goes first, then the colour card.
+
+        Raises:
+            BudgetError: not even the coarsest HCI fits.
+        """
+        height, width = image.shape[-2:]
+        key_map = self.selector.select(image, options.key_area, options.key_mask).numpy()
+        colours = card.encode(image) if options.card else None
+        padded = pad_to_grid(image)
+        thumb = hci.thumbnail(padded)
+        nothing = np.zeros_like(key_map)
+        for areas, chosen_card in ((key_map, colours), (nothing, colours), (nothing, None)):
+            plan = _Plan(padded, width, height, areas, chosen_card)
+            message = self._fit(plan, thumb, budget)
+            if message is not None:
+                return message
+        coarsest = self._message(plan, av1.encode(thumb, hci.MIN_QUALITY), hci.MIN_QUALITY)
+        raise BudgetError(budget.limit, budget.cost(packet_sizes(coarsest)), budget.unit)
+
+    def _fit(self, plan: _Plan, thumb: NDArray[np.uint8], budget: Budget) -> Message | None:
+        """The finest HCI beside the other streams; None when no HCI fits beside them."""
+        typical = self._message(plan, av1.encode(thumb, _TYPICAL_QUALITY, speed=6), _TYPICAL_QUALITY)
+        others = tuple(stream for stream in typical.streams if stream.name != "hci")
+        beside = packet_sizes(replace(typical, streams=others))
+
+        def fits(num_bytes: int) -> bool:
+            return budget.cost([*beside, (Protection.BASE.value, HEADER_BYTES + num_bytes)]) <= budget.limit
+
+        found = hci.finest(thumb, fits)
+        while found is not None:
+            payload, quality = found
+            message = self._message(plan, payload, quality)
+            if budget.fits(message):
+                return message
+            # The key stream of the final HCI came out larger than that of the typical one.
+            found = (av1.encode(thumb, quality - 1), quality - 1) if quality > hci.MIN_QUALITY else None
+        return None
+
+    def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:
+        coded = to_tensor(av1.decode(payload, *hci_size(plan.width, plan.height)))
+        key_packets: list[bytes] = []
+        if plan.key_map.any():
+            latents = self.key_encoder.quantised(plan.image, coded).numpy()
+            key_packets = key_bitstream.encode(latents, plan.key_map, self.tables)
+        header = Header(plan.width, plan.height, quality, len(key_packets), plan.card is not None)
+        streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
+        if plan.card is not None:
+            streams.append(Stream("card", Protection.CRITICAL, (plan.card,)))
+        if key_packets:
+            streams.append(Stream("mask", Protection.CRITICAL, (keymap.encode(plan.key_map),)))
+        streams.append(Stream("hci", Protection.BASE, (payload,)))
+        if key_packets:
+            streams.append(Stream("key", Protection.DETAIL, tuple(key_packets)))
+        return Message(tuple(streams), plan.width, plan.height)
