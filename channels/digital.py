@@ -212,7 +212,9 @@ class DigitalLink:
 
 
 def burst_snrs(
-    bursts: Sequence[Sequence[object]] | Sequence[Tensor], snr_db: float | Sequence[float], seeds: Sequence[int]
+    bursts: Sequence[Sequence[object]] | Sequence[Tensor],
+    snr_db: float | Sequence[float],
+    seeds: Sequence[int],
 ) -> list[float]:
     """Check the arguments of a link's `send` and return one SNR a burst."""
     snrs = list(snr_db) if isinstance(snr_db, Sequence | np.ndarray) else [snr_db] * len(bursts)
@@ -246,7 +248,9 @@ def _class_report(packets: list[_Packet]) -> ClassReport:
         channel_uses=sum(p.format.num_resource_elements * len(p.versions) for p in packets),
         transmissions=tuple(sum(len(p.versions) > r for p in packets) for r in range(rounds)),
         effective_sinr_db=10 * math.log10(2**capacity - 1),
-        coded_bits=sum(p.format.num_symbols * p.format.mcs.bits_per_symbol * len(p.versions) for p in packets),
+        coded_bits=sum(
+            p.format.num_symbols * p.format.mcs.bits_per_symbol * len(p.versions) for p in packets
+        ),
         coded_bit_errors=sum(p.coded_bit_errors for p in packets),
         decoded_bits=sum(p.bits.numel() for p in packets),
         decoded_bit_errors=sum(p.decoded_bit_errors for p in packets),
@@ -278,7 +282,9 @@ def _map(packets: list[_Packet], coded: list[Tensor]) -> list[Tensor]:
     """QAM symbols of each packet, one call a modulation."""
     symbols: list[Tensor] = [Tensor()] * len(packets)
     for order, indices in _by_modulation(packets).items():
-        mapped = mapper(order, coded[indices[0]].device.type)(torch.cat([coded[i].flatten() for i in indices]).float())
+        mapped = mapper(order, coded[indices[0]].device.type)(
+            torch.cat([coded[i].flatten() for i in indices]).float()
+        )
         parts = mapped.split([packets[i].format.num_symbols for i in indices])
         for i, part in zip(indices, parts, strict=True):
             symbols[i] = part

@@ -79,7 +79,8 @@ class OfdmFrontEnd:
         num_slots = [len(burst) for burst in bursts]
         x = torch.cat([self._to_grid(burst.to(self._device)) for burst in bursts])
         drawn = [
-            self._draw(seed, start, count) for seed, start, count in zip(seeds, offsets, num_slots, strict=True)
+            self._draw(seed, start, count)
+            for seed, start, count in zip(seeds, offsets, num_slots, strict=True)
         ]
         h = torch.cat([d[0] for d in drawn]).to(self._device)
         noise = torch.cat([d[1] for d in drawn]).to(self._device)
@@ -92,8 +93,7 @@ class OfdmFrontEnd:
             h_hat, error_variance = self._estimator(self._pilot_estimates(y), no)
         symbols, variance = self._equalise(y, h_hat, error_variance, no)
         return [
-            Equalised(s, v)
-            for s, v in zip(symbols.split(num_slots), variance.split(num_slots), strict=True)
+            Equalised(s, v) for s, v in zip(symbols.split(num_slots), variance.split(num_slots), strict=True)
         ]
 
     def channel(self, seed: int, num_slots: int, first_slot: int = 0) -> Tensor:

@@ -78,7 +78,10 @@ class ClassSpec(_Spec):
     mcs: int = Field(ge=0, le=28, description="index in the table of TS 38.214 named by LinkSpec.mcs_table")
     harq_rounds: int = Field(1, ge=1, le=4, description="transmissions at most, the first included")
     power_boost_db: float = Field(
-        0.0, ge=-10.0, le=10.0, description="relative to the other classes; the mean power of a burst stays one"
+        0.0,
+        ge=-10.0,
+        le=10.0,
+        description="relative to the other classes; the mean power of a burst stays one",
     )
 
 

@@ -49,6 +49,15 @@ class Progress:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A finished run: the averaged model, where it stands, and its validation metrics."""
+
+    model: nn.Module
+    progress: Progress
+    metrics: dict[str, float]
+
+
 class _StepSampler:
     def __init__(self, first: int) -> None:
         self.first = first
@@ -60,17 +69,15 @@ class _StepSampler:
             index += 1
 
 
-def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> tuple[nn.Module, Progress]:
+def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> Trained:
     """Trains `stage` until `minutes` of training time are spent, over all resumed runs together.
 
     Writes `checkpoint.pt` (read back by `resume` only) and TensorBoard events, where TensorBoard is
     installed, to `folder`.
 
-    Returns:
-        The averaged model and the progress.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     average = copy.deepcopy(stage.model).requires_grad_(False).eval()
     trainable = [p for p in stage.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=stage.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99))
@@ -108,7 +115,8 @@ def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> 
         if progress.step % 20 == 0:
             pace = 1000 * progress.seconds / (progress.step * stage.batch_size)
             shown = "  ".join(f"{name} {value:.4f}" for name, value in running.items())
-            console.print(f"{stage.name} step {progress.step}  {progress.seconds / 60:.1f} min  {pace:.0f} ms/sample  {shown}")
+            clock = f"step {progress.step}  {progress.seconds / 60:.1f} min  {pace:.0f} ms/sample"
+            console.print(f"{stage.name} {clock}  {shown}")
             for name, value in running.items() if writer else ():
                 writer.add_scalar(f"loss/{name}", value, progress.step)
         if now - saved > _CHECKPOINT_SECONDS:
@@ -119,7 +127,7 @@ def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> 
     for name, value in metrics.items() if writer else ():
         writer.add_scalar(f"validation/{name}", value, progress.step)
     console.print(f"{stage.name} validation: {metrics}")
-    return average, progress
+    return Trained(average, progress, metrics)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, base: float, step: int, fraction: float) -> None:

@@ -58,7 +58,9 @@ def test_bits_per_channel_use_is_the_limit_of_large_packets():
 
 
 def test_a_burst_is_the_same_alone_in_a_batch_and_in_another_order():
-    link = DigitalLink(LinkSpec(classes={n: ClassSpec(mcs=9, harq_rounds=2) for n in ("critical", "base", "detail")}))
+    link = DigitalLink(
+        LinkSpec(classes={n: ClassSpec(mcs=9, harq_rounds=2) for n in ("critical", "base", "detail")})
+    )
     bursts = [packets(*IMAGE[: 3 + i % 4], seed=i) for i in range(64)]
     seeds = [1000 + i for i in range(64)]
     snrs = [float(i % 5) + 2 for i in range(64)]
@@ -68,7 +70,9 @@ def test_a_burst_is_the_same_alone_in_a_batch_and_in_another_order():
     torch.manual_seed(7)  # the caller's generators don't matter
     order = np.random.default_rng(0).permutation(64)
     shuffled = link.send([bursts[i] for i in order], [snrs[i] for i in order], [seeds[i] for i in order])
-    assert [shuffled[int(np.flatnonzero(order == i)[0])].payloads for i in range(64)] == [d.payloads for d in batch]
+    assert [shuffled[int(np.flatnonzero(order == i)[0])].payloads for i in range(64)] == [
+        d.payloads for d in batch
+    ]
     for i in range(0, 64, 8):
         assert link.send([bursts[i]], snrs[i], [seeds[i]])[0].payloads == batch[i].payloads
 
@@ -100,7 +104,8 @@ def test_uncoded_ber_over_awgn(mcs, snr_db):
 def test_uncoded_ber_over_flat_rayleigh(bits_per_symbol):
     snr_db, trials = 10.0, 2000
     front_end = OfdmFrontEnd(
-        ChannelSpec(model="rayleigh"), OfdmSpec(num_subcarriers=12, num_ofdm_symbols=4, csi="perfect", pilot_symbols=(2,))
+        ChannelSpec(model="rayleigh"),
+        OfdmSpec(num_subcarriers=12, num_ofdm_symbols=4, csi="perfect", pilot_symbols=(2,)),
     )
     generator = torch.Generator().manual_seed(0)
     bits = torch.randint(0, 2, (trials, front_end.num_data_res * bits_per_symbol), generator=generator)
@@ -116,20 +121,28 @@ def test_uncoded_ber_over_flat_rayleigh(bits_per_symbol):
     assert half < 0.15 * expected
 
 
-@pytest.mark.parametrize("snr_db", [0.7, 1.2])
+@pytest.mark.parametrize("snr_db", [0.4, 1.4])
 def test_waterfall_equals_sionnas_reference_chain(snr_db):
-    num_bytes, blocks = 64, 240
+    # Iterations enough for the layered and the flooding schedule to have converged alike
+    num_bytes, blocks, iterations = 32, 200, 40
     spec = LinkSpec(
-        channel=ChannelSpec(model="awgn"), ofdm=OfdmSpec(csi="perfect"), classes={"base": ClassSpec(mcs=7)}
+        channel=ChannelSpec(model="awgn"),
+        ofdm=OfdmSpec(csi="perfect"),
+        classes={"base": ClassSpec(mcs=7)},
+        num_ldpc_iterations=iterations,
     )
-    report = DigitalLink(spec).send([packets(*[("base", num_bytes)] * blocks)], snr_db, [1])[0].classes["base"]
+    report = (
+        DigitalLink(spec).send([packets(*[("base", num_bytes)] * blocks)], snr_db, [1])[0].classes["base"]
+    )
     k, n = 8 * num_bytes + 24, 2 * report.channel_uses // blocks
     encoder = LDPC5GEncoder(k, n, num_bits_per_symbol=2, device="cpu")
     bits = torch.randint(0, 2, (blocks, k), generator=torch.Generator().manual_seed(2)).float()
     no = 10 ** (-snr_db / 10)
     torch.manual_seed(3)
     y = AWGN(device="cpu")(Mapper("qam", 2, device="cpu")(encoder(bits)), no)
-    decoded = LDPC5GDecoder(encoder, device="cpu")(Demapper("app", "qam", 2, device="cpu")(y, torch.tensor(no)))
+    decoded = LDPC5GDecoder(encoder, num_iter=iterations, device="cpu")(
+        Demapper("app", "qam", 2, device="cpu")(y, torch.tensor(no))
+    )
     reference = int((decoded != bits).any(1).sum())
     pooled = (report.lost + reference) / (2 * blocks)
     assert 0.02 < pooled < 0.98
@@ -139,7 +152,9 @@ def test_waterfall_equals_sionnas_reference_chain(snr_db):
 def test_power_boost_favours_its_class_and_keeps_the_mean():
     def errors(boost):
         classes = {"critical": ClassSpec(mcs=9, power_boost_db=boost), "detail": ClassSpec(mcs=9)}
-        link = DigitalLink(LinkSpec(channel=ChannelSpec(model="awgn"), ofdm=OfdmSpec(csi="perfect"), classes=classes))
+        link = DigitalLink(
+            LinkSpec(channel=ChannelSpec(model="awgn"), ofdm=OfdmSpec(csi="perfect"), classes=classes)
+        )
         delivery = link.send([packets(("critical", 200), ("detail", 200))], 5.0, [1])[0]
         return {name: report.effective_sinr_db for name, report in delivery.classes.items()}
 

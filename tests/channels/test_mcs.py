@@ -16,5 +16,7 @@ def test_tables_equal_sionnas(table):
 @pytest.mark.parametrize(("table", "size"), [(1, 29), (2, 28), (3, 29)])
 def test_reserved_indices_are_refused(table, size):
     assert mcs_table_size(table) == size
-    with pytest.raises(ValueError, match=rf"mcs must be from 0 to {size - 1} in mcs_table {table}, not {size}"):
+    with pytest.raises(
+        ValueError, match=rf"mcs must be from 0 to {size - 1} in mcs_table {table}, not {size}"
+    ):
         mcs(table, size)

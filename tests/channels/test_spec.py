@@ -8,7 +8,10 @@ from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
     ("build", "message"),
     [
         (lambda: ChannelSpec(model="tdl-z"), r"(?s)model.*'awgn', 'rayleigh'"),
-        (lambda: ChannelSpec(carrier_frequency_hz=1e8), r"(?s)carrier_frequency_hz.*greater than or equal to 5"),
+        (
+            lambda: ChannelSpec(carrier_frequency_hz=1e8),
+            r"(?s)carrier_frequency_hz.*greater than or equal to 5",
+        ),
         (lambda: ChannelSpec(speed_kmh=501), r"(?s)speed_kmh.*less than or equal to 500"),
         (lambda: ChannelSpec(delay_spread_ns=float("nan")), r"(?s)delay_spread_ns.*finite"),
         (lambda: ChannelSpec(tap=3), r"(?s)tap.*[Ee]xtra"),
@@ -17,7 +20,10 @@ from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
         (lambda: OfdmSpec(pilot_symbols=(2, 14)), r"pilot_symbols must be increasing indices from 0 to 13"),
         (lambda: OfdmSpec(pilot_symbols=(11, 2)), r"pilot_symbols must be increasing"),
         (lambda: OfdmSpec(num_ofdm_symbols=2, pilot_symbols=(0, 1)), r"at least one of num_ofdm_symbols"),
-        (lambda: OfdmSpec(num_subcarriers=50, num_streams=4), r"num_subcarriers must be a multiple of num_streams"),
+        (
+            lambda: OfdmSpec(num_subcarriers=50, num_streams=4),
+            r"num_subcarriers must be a multiple of num_streams",
+        ),
         (lambda: ClassSpec(mcs=29), r"(?s)mcs.*less than or equal to 28"),
         (lambda: ClassSpec(mcs=1, harq_rounds=5), r"(?s)harq_rounds.*less than or equal to 4"),
         (

@@ -1,0 +1,28 @@
+"""The command `semcom`. Heavy modules are imported inside the commands, so that help is instant."""
+
+from __future__ import annotations
+
+import typer
+
+from semcom.cli.send import send
+from semcom.cli.train import train
+
+app = typer.Typer(
+    help="End-to-end 6G semantic-communication link simulator.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(send)
+app.command()(train)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from semcom import __version__
+
+    typer.echo(__version__)
+
+
+if __name__ == "__main__":
+    app()

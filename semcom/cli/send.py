@@ -1,0 +1,129 @@
+"""`semcom send`: one photo over one channel realisation, with everything it cost."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from semcom.cli.errors import one_line_errors
+
+if TYPE_CHECKING:
+    from channels.spec import LinkSpec
+    from semcom.link import Transmission
+    from semcom.message import Budget, Link
+    from torch import Tensor
+
+
+class Csi(enum.StrEnum):
+    """How the receiver learns the channel."""
+
+    LINEAR = "ls-linear"
+    NEAREST = "ls-nearest"
+    PERFECT = "perfect"
+
+
+def send(
+    image: Annotated[Path, typer.Argument(help="Photo, 64×64 to 4096×4096 pixels.")],
+    snr_db: Annotated[float, typer.Option(help="Es/N0 per resource element in dB.")] = 10.0,
+    channel: Annotated[str, typer.Option(help="awgn, rayleigh, tdl-a … tdl-e, …")] = "tdl-a",
+    delay_spread_ns: Annotated[float, typer.Option(help="RMS delay spread in ns.")] = 100.0,
+    speed_kmh: Annotated[float, typer.Option(help="Speed of the terminal in km/h.")] = 3.0,
+    csi: Annotated[Csi, typer.Option(help="Channel knowledge at the receiver.")] = Csi.LINEAR,
+    bpp: Annotated[float, typer.Option(help="Budget in bits on the wire per pixel.")] = 0.03,
+    cbr: Annotated[
+        float | None, typer.Option(help="Budget in channel uses / (3·H·W) instead of --bpp.")
+    ] = None,
+    key_area: Annotated[float, typer.Option(help="Share of the picture in key regions.", min=0, max=1)] = 0.3,
+    card: Annotated[bool, typer.Option(help="Send the colour card that stands in for a lost HCI.")] = True,
+    profile: Annotated[str, typer.Option(help="Profile name or folder.")] = "tiny",
+    seed: Annotated[int, typer.Option(help="Of the channel realisation and the noise.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
+) -> None:
+    """Send a photo over a simulated channel and rebuild it."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    with one_line_errors(), progress:
+        task = progress.add_task("reading the photo")
+        from semcom import images
+
+        photo = images.load(image)
+        progress.update(task, description="loading the models")
+        spec = _link_spec(
+            channel={"model": channel, "delay_spread_ns": delay_spread_ns, "speed_kmh": speed_kmh},
+            ofdm={"csi": csi.value},
+        )
+        from channels.digital import DigitalLink
+        from semcom.link import ChannelLink
+        from semcom.semantic import SemanticSystem
+        from semcom.transmitter.chain import TransmitOptions
+
+        link = ChannelLink(DigitalLink(spec))
+        system = SemanticSystem(profile, TransmitOptions(key_area=key_area, card=card))
+        budget = _budget(photo, link, bpp, cbr)
+        progress.update(task, description="sending")
+        from semcom.link import transmit
+
+        result = transmit(photo, system, link, budget, snr_db, seed)
+        progress.update(task, description="writing the report")
+        command = {"image": str(image), "snr_db": snr_db, "seed": seed, "link": spec.model_dump(mode="json")}
+        from semcom.report import write_report
+
+        report = write_report(out, photo, result, command)
+    _print(console, report, out)
+
+
+def _link_spec(**fields: dict[str, Any]) -> LinkSpec:
+    from channels.spec import LinkSpec
+
+    return LinkSpec.model_validate(fields)
+
+
+def _budget(photo: Tensor, link: Link, bpp: float, cbr: float | None) -> Budget:
+    from semcom.message import Budget
+
+    height, width = photo.shape[-2:]
+    if cbr is not None:
+        return Budget.of_cbr(cbr, width, height, link)
+    return Budget.of_bpp(bpp, width, height)
+
+
+def _print(console: Any, report: dict[str, Any], out: Path) -> None:
+    from rich.table import Table
+
+    streams = Table("stream", "class", "packets", "lost", "bits", "bpp", title="On the wire", title_justify="left")
+    for row in report["streams"]:
+        streams.add_row(
+            row["name"], row["class"], str(row["packets"]), str(row["lost"]), str(row["bits"]), f"{row['bpp']:.5f}"
+        )
+    total = [str(report["bits"]), f"{report['bpp']:.5f}"]
+    streams.add_row("total", "", str(report["packets"]), str(report["lost"]), *total, style="bold")
+    classes = Table("class", "MCS", "modulation", "rate", "packets", "lost", "BLER", "95 % interval", "channel uses")
+    classes.title, classes.title_justify = "Over the air", "left"
+    for name, row in report["classes"].items():
+        low, high = row["bler_interval"]
+        classes.add_row(
+            name,
+            str(row["mcs"]),
+            row["modulation"],
+            f"{row['code_rate']:.3f}",
+            str(row["packets"]),
+            str(row["lost"]),
+            f"{row['bler']:.3f}",
+            f"{low:.3f}–{high:.3f}",
+            str(row["channel_uses"]),
+        )
+    console.print(streams, classes, sep="\n")
+    console.print(
+        f"channel uses {report['channel_uses']} (pilots included)  CBR {report['cbr']:.5f}  "
+        f"SNR {report['snr_db']:g} dB  PSNR {report['psnr']:.2f} dB  SSIM {report['ssim']:.4f}"
+    )
+    for note in report["notes"]:
+        console.print(f"note: {note}", style="yellow")
+    console.print(f"pictures and report in {out / 'montage.png'}, {out / 'reconstruction.png'}, {out / 'report.json'}")

@@ -1,0 +1,126 @@
+"""What `semcom send` leaves behind: the picture, a montage to look at, and every number as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from semcom import images
+from semcom.baselines.classical import AvifSystem
+from semcom.link import PerfectLink, Transmission
+from semcom.message import Budget, BudgetError
+from semcom.metrics.psnr import psnr
+from semcom.metrics.ssim import ssim
+from semcom.models.pixels import to_pixels
+from semcom.packets import bits_on_wire, bpp
+from semcom.provenance import provenance
+
+_PANEL_WIDTH = 480  # pixels; a montage is for looking, not for measuring
+_CAPTION_HEIGHT, _GAP = 26, 6
+_KEY_COLOUR = torch.tensor([1.0, 0.45, 0.1]).view(3, 1, 1)
+
+
+def write_report(folder: Path, photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes `reconstruction.png`, `montage.png` and `report.json`; returns what the JSON holds."""
+    report = summary(photo, result, command)
+    folder.mkdir(parents=True, exist_ok=True)
+    images.save(result.reconstruction.image, folder / "reconstruction.png")
+    montage(photo, result).save(folder / "montage.png")
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> dict[str, Any]:
+    """Every number of one transmission as plain data."""
+    message, received, reconstruction = result.message, result.received, result.reconstruction
+    bits = bits_on_wire(message)
+    streams = [
+        {
+            "name": stream.name,
+            "class": stream.protection.value,
+            "packets": len(stream.chunks),
+            "lost": sum(chunk is None for chunk in received.chunks(stream.name)),
+            "bits": bits[stream.name],
+            "bpp": bits[stream.name] / message.num_pixels,
+        }
+        for stream in message.streams
+    ]
+    picture, target = reconstruction.image[None], photo[None]
+    return {
+        "width": message.width,
+        "height": message.height,
+        "streams": streams,
+        "packets": sum(row["packets"] for row in streams),
+        "lost": sum(row["lost"] for row in streams),
+        "bits": sum(bits.values()),
+        "bpp": bpp(message),
+        "snr_db": received.report.snr_db,
+        "channel_uses": received.report.channel_uses,
+        "cbr": received.report.channel_uses / (3 * message.num_pixels),
+        "classes": {name: dict(row) for name, row in received.report.classes.items()},
+        "psnr": psnr(picture, target).item(),
+        "ssim": ssim(picture, target).item(),
+        "received_share": _share(reconstruction.received),
+        "notes": list(reconstruction.notes),
+        "seconds": dict(reconstruction.seconds),
+        "command": dict(command),
+    } | provenance()
+
+
+def montage(photo: Tensor, result: Transmission) -> Image.Image:
+    """Original, key regions, HCI, reconstruction, and an AVIF sent with the same number of bytes."""
+    reconstruction = result.reconstruction
+    panels = [("original", photo)]
+    if reconstruction.key_mask is not None:
+        panels.append(("key regions", _tinted(photo, reconstruction.key_mask)))
+    if "hci" in reconstruction.parts:
+        panels.append(("HCI as received", reconstruction.parts["hci"]))
+    panels.append((f"semcom, {bpp(result.message):.4f} bpp", reconstruction.image))
+    rival = _avif_of_same_size(photo, result)
+    if rival is not None:
+        panels.append(("AVIF, same bytes, no loss", rival))
+    return _grid(panels, photo.shape[-1] / photo.shape[-2])
+
+
+def _avif_of_same_size(photo: Tensor, result: Transmission) -> Tensor | None:
+    system = AvifSystem()
+    budget = Budget.of_bpp(bpp(result.message), result.message.width, result.message.height)
+    try:
+        message = system.encode(photo, budget)
+    except BudgetError:
+        return None
+    (received,) = PerfectLink().send([message], 0.0, [0])
+    return system.decode(received).image
+
+
+def _share(received: Tensor | None) -> float | None:
+    """Share of the picture that rests on received detail."""
+    return None if received is None else received.mean().item()
+
+
+def _tinted(photo: Tensor, key_mask: Tensor) -> Tensor:
+    cells = key_mask.float()[None, None]
+    mask = F.interpolate(cells, scale_factor=16)[0, :, : photo.shape[-2], : photo.shape[-1]]
+    return photo * (1 - 0.45 * mask) + 0.45 * mask * _KEY_COLOUR
+
+
+def _grid(panels: list[tuple[str, Tensor]], aspect: float) -> Image.Image:
+    """Panels in rows of three, each with its caption above."""
+    columns, height = 3, round(_PANEL_WIDTH / aspect)
+    rows = -(-len(panels) // columns)
+    cell = (_PANEL_WIDTH + _GAP, height + _CAPTION_HEIGHT + _GAP)
+    sheet = Image.new("RGB", (columns * cell[0] + _GAP, rows * cell[1] + _GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    for index, (caption, picture) in enumerate(panels):
+        x, y = _GAP + index % columns * cell[0], _GAP + index // columns * cell[1]
+        panel = Image.fromarray(to_pixels(picture)).resize((_PANEL_WIDTH, height), Image.Resampling.LANCZOS)
+        draw.text((x, y + 3), caption, fill="black", font=font)
+        sheet.paste(panel, (x, y + _CAPTION_HEIGHT))
+    return sheet
