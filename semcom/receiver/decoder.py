@@ -33,8 +33,8 @@ class ResidualDecoder(nn.Module):
         self.picture = nn.Conv2d(3 * 64, width, 1)
         self.control = nn.Conv2d(channels + 2, 4 * width, 3, padding=1)
         self.blocks = nn.Sequential(*(Bottleneck(width) for _ in range(num_blocks)))
-        self.quarter = nn.Conv2d(width // 4, 64, 3, padding=1)
-        self.half = nn.Conv2d(16, 32, 3, padding=1)
+        self.at_quarter = nn.Conv2d(width // 4, 64, 3, padding=1)
+        self.at_half = nn.Conv2d(16, 32, 3, padding=1)
         self.rgb = nn.Conv2d(32, 12, 3, padding=1)
         nn.init.zeros_(self.rgb.weight)
         assert self.rgb.bias is not None
@@ -54,8 +54,8 @@ class ResidualDecoder(nn.Module):
         """
         guide = F.pixel_shuffle(self.control(torch.cat((latents / 4, key_map, arrived), 1)), 2)
         features = self.blocks(self.picture(F.pixel_unshuffle(x0, 8) - 0.5) + guide)
-        y = F.silu(self.quarter(F.pixel_shuffle(features, 2)))
-        y = F.silu(self.half(F.pixel_shuffle(y, 2)))
+        y = F.silu(self.at_quarter(F.pixel_shuffle(features, 2)))
+        y = F.silu(self.at_half(F.pixel_shuffle(y, 2)))
         return x0 + F.pixel_shuffle(self.rgb(y), 2)
 
     @torch.inference_mode()

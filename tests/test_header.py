@@ -1,0 +1,22 @@
+"""Header stream: round trip over its whole range, and refusal of what it is not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from semcom.header import NUM_BYTES, Header, HeaderError
+
+
+@given(
+    st.integers(1, 65535), st.integers(1, 65535), st.integers(0, 63), st.integers(0, 255), st.booleans()
+)
+def test_round_trip(width, height, quality, key_packets, has_card):
+    header = Header(width, height, quality, key_packets, has_card)
+    data = header.to_bytes()
+    assert len(data) == NUM_BYTES == 7
+    assert Header.from_bytes(data) == header
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 6, b"\xff" + b"\x00" * 6, b"\x00" * 8])
+def test_foreign_bytes_are_refused(data):
+    with pytest.raises(HeaderError, match="version 0"):
+        Header.from_bytes(data)

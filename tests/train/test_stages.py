@@ -1,0 +1,88 @@
+"""The training loop: an interrupted run continues as if nothing had happened, and learning learns."""
+
+from itertools import count
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from semcom.train import loop
+from semcom.train.data import CodedCrops, list_photos
+from torch import nn
+from torch.utils.data import Dataset
+
+
+class Noise(Dataset):
+    def __init__(self, seed):
+        self.seed = seed
+
+    def __len__(self):
+        return 1 << 40
+
+    def __getitem__(self, index):
+        x = torch.from_numpy(np.random.default_rng([self.seed, index]).standard_normal(3).astype(np.float32))
+        return {"x": x, "y": x.sum()[None]}
+
+
+class Regression:
+    name, batch_size, learning_rate, ema_decay = "regression", 4, 0.05, 0.5
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.model = nn.Linear(3, 1)
+        self.seen = []
+
+    def dataset(self, seed):
+        return Noise(seed)
+
+    def loss(self, batch, progress):
+        self.seen.extend(batch["y"].flatten().tolist())
+        return {"mse": (self.model(batch["x"]) - batch["y"]).square().mean()}
+
+    def evaluate(self, model):
+        return {"error": (model.weight - 1).abs().max().item()}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that advances one second per look: time budgets become step counts."""
+    ticks = count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+
+
+def test_learns_and_averages(tmp_path, clock):
+    trained = loop.run(Regression(), tmp_path, minutes=5, seed=0, resume=False)
+    assert trained.metrics["error"] < 0.05
+    assert trained.progress.step == pytest.approx(300, abs=2)
+
+
+def test_resumes_with_the_samples_it_would_have_seen(tmp_path, clock):
+    whole = Regression()
+    loop.run(whole, tmp_path / "whole", minutes=2, seed=3, resume=False)
+    first, second = Regression(), Regression()
+    loop.run(first, tmp_path / "halves", minutes=1, seed=3, resume=False)
+    loop.run(second, tmp_path / "halves", minutes=2, seed=3, resume=True)
+    assert first.seen + second.seen == pytest.approx(whole.seen[: len(first.seen + second.seen)])
+    assert len(first.seen) == pytest.approx(240, abs=8)
+    assert len(second.seen) == pytest.approx(240, abs=8)
+
+
+def test_crops_depend_on_seed_and_index_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        Image.fromarray(rng.integers(0, 255, (90 + i, 120, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    photos = list_photos([str(tmp_path)])
+    crops = CodedCrops(photos, 64, (20, 40), seed=5)
+    again = CodedCrops(photos, 64, (20, 40), seed=5)
+    [crops[i] for i in (3, 1)]
+    for i in (0, 7):
+        for name, value in crops[i].items():
+            torch.testing.assert_close(value, again[i][name])
+    assert crops[0]["target"].shape == (3, 64, 64)
+    assert crops[0]["hci"].shape == (3, 16, 16)
+
+
+def test_a_folder_without_photos_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        list_photos([str(tmp_path)])
