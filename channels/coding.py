@@ -2,8 +2,8 @@
 
 `LdpcCode` sees a code block as the circular buffer of its mother code, filler bits removed. A transmission
 reads `n` bits of it, starting where its redundancy version says and wrapping round; the receiver adds the
-log-likelihood ratios (LLRs) of every transmission into the same buffer. Chase combining (the same version again),
-incremental redundancy (another version) and repetition below the mother rate are then one mechanism.
+log-likelihood ratios (LLRs) of every transmission into the same buffer. Chase combining (the same version
+again), incremental redundancy (another version) and repetition below the mother rate are then one mechanism.
 
 LLRs follow Sionna's convention, log p(1) / p(0).
 """
@@ -68,7 +68,7 @@ class LdpcCode:
         buffer_llr.index_add_(-1, self._positions(rv), signed)
 
     def decode(self, buffer_llr: Tensor, versions: Sequence[int] = (0,)) -> Tensor:
-        """Decode buffers [batch, buffer_length], filled by `versions`, to information bits [batch, k], float."""
+        """Decode buffers [batch, buffer_length], filled by `versions`, to bits [batch, k], float."""
         if self.n > self._encoder.n:
             versions = self._cover
         if set(versions) == {0}:

@@ -4,11 +4,11 @@
                                                                     OFDM + channel + pilots
     packet or erasure ─ CRC check ─ LDPC decoder ─ LLR combining ─ demapper ──┘
 
-A *burst* is all packets of one image: consecutive slots on one channel realisation. With HARQ, the packets that
-failed are sent again some slots later on the same realisation.
+A *burst* is all packets of one image: consecutive slots on one channel realisation. With HARQ, the packets
+that failed are sent again some slots later on the same realisation.
 
-Randomness: `seeds[i]` alone decides everything random about burst i, so it has the same erasures on its own, in a
-batch, and in any order.
+Randomness: `seeds[i]` alone decides everything random about burst i, so it has the same erasures on its own, in
+a batch, and in any order.
 """
 
 from __future__ import annotations
@@ -168,10 +168,10 @@ class DigitalLink:
         streams, positions = self.spec.ofdm.num_streams, {id(p): i for i, p in enumerate(packets)}
         bursts, grids, amplitudes = _by_burst(packets), [], {}
         for members in bursts.values():
-            scale = self._scheduler.amplitudes(
+            scales = self._scheduler.amplitudes(
                 [p.format for p in members], [p.payload.protection_class for p in members]
             )
-            amplitudes.update({id(p): a for p, a in zip(members, scale, strict=True)})
+            amplitudes.update({id(p): a for p, a in zip(members, scales, strict=True)})
             grids.append(
                 self._scheduler.to_slots(
                     [symbols[positions[id(p)]].reshape(-1, streams) * amplitudes[id(p)] for p in members]
@@ -188,7 +188,7 @@ class DigitalLink:
             for p, s, v in zip(members, flat_symbols, flat_variance, strict=True):
                 scale = amplitudes[id(p)]
                 estimates[positions[id(p)]] = (s.flatten() / scale, v.flatten() / scale**2)
-        for packet, bits, (estimate, variance), llr in zip(
+        for packet, bits, (_, variance), llr in zip(
             packets, coded, estimates, _demap(packets, estimates), strict=True
         ):
             packet.code.combine(packet.llr, llr, rv)

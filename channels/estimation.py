@@ -1,4 +1,4 @@
-"""Channel estimation from pilots: linear operators in time and frequency, with the variance of their error."""
+"""Channel estimation from pilots: linear operators in time and frequency, with their error's variance."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LeastSquaresEstimator:
         self._num_streams = spec.num_streams
         weights = linear_weights if spec.csi == "ls-linear" else nearest_weights
         subcarriers = torch.arange(spec.num_subcarriers, dtype=torch.float32)
-        combs = [subcarriers[stream :: spec.num_streams] for stream in range(spec.num_streams)]
+        combs = [subcarriers[stream :: spec.num_streams].contiguous() for stream in range(spec.num_streams)]
         self._frequency = torch.stack([weights(comb, subcarriers) for comb in combs])
         pilots = torch.tensor(spec.pilot_symbols, dtype=torch.float32)
         self._time = weights(pilots, torch.arange(spec.num_ofdm_symbols, dtype=torch.float32))

@@ -1,7 +1,7 @@
 """Channel realisations: from a ChannelSpec and a seed to frequency responses on the OFDM grid.
 
-Every model has unit mean power per antenna pair, so `snr_db` means what it says. A realisation is a function of
-its seed alone: it is drawn on the CPU, on its own, whatever else is drawn before or beside it.
+Every model has unit mean power per antenna pair, so `snr_db` means what it says. A realisation is a function
+of its seed alone: it is drawn on the CPU, on its own, whatever else is drawn before or beside it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def frequency_response(gains: Tensor, delays: Tensor, frequencies: Tensor) -> Te
 
 
 def derive_seed(seed: int, *purpose: int) -> int:
-    """Derive the independent 64-bit seed of one purpose (channel, noise of slot n, ...) from a trial's seed."""
+    """Derive the independent 64-bit seed of one purpose (channel, noise of a slot) from a trial's seed."""
     return int(np.random.SeedSequence([seed, *purpose]).generate_state(1, np.uint64)[0])
 
 

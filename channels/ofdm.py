@@ -1,12 +1,12 @@
 """The OFDM front end: data symbols in, equalised symbols and their noise variances out.
 
-Simulated in the frequency domain, as a receiver whose cyclic prefix covers the delay spread sees it: one complex
-coefficient a resource element, constant within an OFDM symbol. Inter-symbol and inter-carrier interference
-are therefore absent.
+Simulated in the frequency domain, as a receiver whose cyclic prefix covers the delay spread sees it: one
+complex coefficient a resource element, constant within an OFDM symbol. Inter-symbol and inter-carrier
+interference are therefore absent.
 
 A burst is a run of consecutive slots on one fading realisation. In a slot, the streams' pilots share the pilot
-symbols as combs (Kronecker pattern): every stream sounds each of its subcarriers alone, and the energy of every
-resource element stays one.
+symbols as combs (Kronecker pattern): a stream sounds its subcarriers alone, and every resource element
+has energy one.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ class OfdmFrontEnd:
         """Send bursts of data symbols, each over its own channel realisation.
 
         Args:
-            bursts: one complex tensor a burst, [num_slots, num_data_res, num_streams]. Unit mean energy is the
-                caller's business.
+            bursts: one complex tensor a burst, [num_slots, num_data_res, num_streams], which the caller has
+                scaled to unit mean energy.
             snr_db: Es/N0 a resource element and receive antenna, of each burst.
             seeds: the seed of each burst; it alone decides its channel and noise.
-            first_slots: where on its realisation each burst starts (a retransmission comes later); 0 by default.
+            first_slots: the slot of its realisation that each burst starts in; 0 by default.
         """
         offsets = first_slots or [0] * len(bursts)
         num_slots = [len(burst) for burst in bursts]
@@ -189,9 +189,9 @@ def _pilot_sequence(spec: OfdmSpec) -> Tensor:
 def _data_order(spec: OfdmSpec) -> Tensor:
     """Where in a flattened slot the data symbols go, in order.
 
-    Symbol by symbol, and within an OFDM symbol in the order of a golden-ratio sequence: any few symbols in a row
-    lie spread over the whole band, so that even a small packet sees all of its diversity. (The aim of NR's
-    interleaved resource mapping, TS 38.211 §7.3.1.6.)
+    Symbol by symbol, and within an OFDM symbol in the order of a golden-ratio sequence: any few symbols in a
+    row lie spread over the whole band, so that even a small packet sees all of its diversity. (The aim of
+    NR's interleaved resource mapping, TS 38.211 §7.3.1.6.)
     """
     subcarriers = torch.arange(spec.num_subcarriers, dtype=torch.float64)
     spread = torch.argsort(torch.argsort((subcarriers * _GOLDEN_RATIO) % 1.0))

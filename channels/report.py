@@ -1,4 +1,4 @@
-"""What a link says about a burst: what arrived, and per protection class what it cost and how well it went."""
+"""What a link says about a burst: what arrived, and what each protection class cost and achieved."""
 
 from __future__ import annotations
 

@@ -28,21 +28,23 @@ class ChannelSpec(_Spec):
     """The physical channel between the antennas."""
 
     model: ChannelModelName = "tdl-a"
-    carrier_frequency_hz: float = Field(3.5e9, ge=0.5e9, le=150e9)
-    delay_spread_ns: float = Field(100.0, ge=0.0, le=10_000.0, description="RMS delay spread")
-    speed_kmh: float = Field(3.0, ge=0.0, le=500.0, description="speed of the terminal; sets the Doppler")
-    num_tx_antennas: int = Field(1, ge=1, le=16)
-    num_rx_antennas: int = Field(1, ge=1, le=16)
+    carrier_frequency_hz: float = Field(default=3.5e9, ge=0.5e9, le=150e9)
+    delay_spread_ns: float = Field(default=100.0, ge=0.0, le=10_000.0, description="RMS delay spread")
+    speed_kmh: float = Field(
+        default=3.0, ge=0.0, le=500.0, description="speed of the terminal; sets the Doppler"
+    )
+    num_tx_antennas: int = Field(default=1, ge=1, le=16)
+    num_rx_antennas: int = Field(default=1, ge=1, le=16)
 
 
 class OfdmSpec(_Spec):
     """The OFDM resource grid of one slot and how the receiver learns the channel from its pilots."""
 
     subcarrier_spacing_khz: Literal[15, 30, 60, 120, 240, 480, 960] = 30
-    num_subcarriers: int = Field(24 * SUBCARRIERS_PER_PRB, ge=SUBCARRIERS_PER_PRB, le=3300)
-    num_ofdm_symbols: int = Field(14, ge=2, le=14, description="OFDM symbols a slot")
-    pilot_symbols: tuple[int, ...] = Field((2, 11), min_length=1)
-    num_streams: int = Field(1, ge=1, le=4, description="spatially multiplexed layers")
+    num_subcarriers: int = Field(default=24 * SUBCARRIERS_PER_PRB, ge=SUBCARRIERS_PER_PRB, le=3300)
+    num_ofdm_symbols: int = Field(default=14, ge=2, le=14, description="OFDM symbols a slot")
+    pilot_symbols: tuple[int, ...] = Field(default=(2, 11), min_length=1)
+    num_streams: int = Field(default=1, ge=1, le=4, description="spatially multiplexed layers")
     csi: CsiKind = "ls-linear"
 
     @model_validator(mode="after")
@@ -50,14 +52,15 @@ class OfdmSpec(_Spec):
         last, pilots = self.num_ofdm_symbols - 1, self.pilot_symbols
         if sorted(set(pilots)) != list(pilots) or pilots[0] < 0 or pilots[-1] > last:
             raise ValueError(
-                f"pilot_symbols must be increasing indices from 0 to {last} (num_ofdm_symbols - 1), not {pilots}"
+                f"pilot_symbols must be increasing indices from 0 to {last} (num_ofdm_symbols - 1), "
+                f"not {pilots}"
             )
         if len(self.pilot_symbols) == self.num_ofdm_symbols:
             raise ValueError("pilot_symbols must leave at least one of num_ofdm_symbols for data")
         if self.num_subcarriers % self.num_streams:
             raise ValueError(
-                f"num_subcarriers must be a multiple of num_streams ({self.num_streams}) so that every stream "
-                f"has the same number of pilots, not {self.num_subcarriers}"
+                f"num_subcarriers must be a multiple of num_streams ({self.num_streams}) so that every "
+                f"stream has the same number of pilots, not {self.num_subcarriers}"
             )
         return self
 
@@ -76,9 +79,9 @@ class ClassSpec(_Spec):
     """How one protection class is sent: the handle of unequal error protection."""
 
     mcs: int = Field(ge=0, le=28, description="index in the table of TS 38.214 named by LinkSpec.mcs_table")
-    harq_rounds: int = Field(1, ge=1, le=4, description="transmissions at most, the first included")
+    harq_rounds: int = Field(default=1, ge=1, le=4, description="transmissions at most, the first included")
     power_boost_db: float = Field(
-        0.0,
+        default=0.0,
         ge=-10.0,
         le=10.0,
         description="relative to the other classes; the mean power of a burst stays one",
@@ -96,9 +99,11 @@ class LinkSpec(_Spec):
     ofdm: OfdmSpec = OfdmSpec()
     mcs_table: Literal[1, 2, 3] = 1
     classes: Annotated[dict[str, ClassSpec], Field(min_length=1)] = Field(default_factory=_default_classes)
-    num_ldpc_iterations: int = Field(20, ge=1, le=200)
+    num_ldpc_iterations: int = Field(default=20, ge=1, le=200)
     harq_combining: Literal["incremental-redundancy", "chase"] = "incremental-redundancy"
-    harq_round_trip_slots: int = Field(8, ge=0, le=64, description="slots between a round and the next")
+    harq_round_trip_slots: int = Field(
+        default=8, ge=0, le=64, description="slots between a round and the next"
+    )
 
     @model_validator(mode="after")
     def _check_mcs(self) -> Self:
@@ -106,7 +111,8 @@ class LinkSpec(_Spec):
         for name, spec in self.classes.items():
             if spec.mcs > highest:
                 raise ValueError(
-                    f"classes.{name}.mcs must be from 0 to {highest} in mcs_table {self.mcs_table}, not {spec.mcs}"
+                    f"classes.{name}.mcs must be from 0 to {highest} in mcs_table {self.mcs_table}, "
+                    f"not {spec.mcs}"
                 )
         return self
 
