@@ -105,7 +105,7 @@ def _to_rgb(picture: Image.Image) -> Tensor:
     if picture.has_transparency_data:
         colour = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
-    return to_tensor(np.asarray(picture.convert("RGB")))
+    return to_tensor(np.asarray(picture.convert("RGB"))).contiguous()
 
 
 def _grey16(values: NDArray[Any]) -> Tensor:
