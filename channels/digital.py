@@ -7,8 +7,8 @@
 A *burst* is all packets of one image: consecutive slots on one channel realisation. With HARQ, the packets
 that failed are sent again some slots later on the same realisation.
 
-Randomness: `seeds[i]` alone decides everything random about burst i, so it has the same erasures on its own, in
-a batch, and in any order.
+Randomness: `seeds[i]` alone decides everything random about burst i, so it has the same erasures on its own,
+in a batch, and in any order.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Simulated in the frequency domain, as a receiver whose cyclic prefix covers the 
 complex coefficient a resource element, constant within an OFDM symbol. Inter-symbol and inter-carrier
 interference are therefore absent.
 
-A burst is a run of consecutive slots on one fading realisation. In a slot, the streams' pilots share the pilot
-symbols as combs (Kronecker pattern): a stream sounds its subcarriers alone, and every resource element
+A burst is a run of consecutive slots on one fading realisation. In a slot, the streams' pilots share the
+pilot symbols as combs (Kronecker pattern): a stream sounds its subcarriers alone, and every resource element
 has energy one.
 """
 

@@ -31,7 +31,8 @@ def test_everything_arrives_at_30_db(model):
 
 def test_channel_uses_equal_a_hand_count():
     link = DigitalLink(LinkSpec())
-    # QPSK at 157/1024 (MCS 1): (8 * 40 + 24) / 2 / R = 1121.8; at 679/1024 (MCS 9): (8 * 90 + 24) / 2 / R = 561.01
+    # QPSK at 157/1024 (MCS 1): (8 * 40 + 24) / 2 / R = 1121.8
+    # QPSK at 679/1024 (MCS 9): (8 * 90 + 24) / 2 / R = 561.01
     # 3 slots hold 1122 + 12 * 562 = 7866 of 12 * 288 = 3456 each, and carry 2 * 288 pilots each.
     sizes = [("critical", 40), *[("detail", 90)] * 12]
     expected = 1122 + 12 * 562 + 3 * 2 * 288
@@ -121,7 +122,7 @@ def test_uncoded_ber_over_flat_rayleigh(bits_per_symbol):
     assert half < 0.15 * expected
 
 
-@pytest.mark.parametrize("snr_db", [0.4, 1.4])
+@pytest.mark.parametrize("snr_db", [1.2, 1.7])
 def test_waterfall_equals_sionnas_reference_chain(snr_db):
     # Iterations enough for the layered and the flooding schedule to have converged alike
     num_bytes, blocks, iterations = 32, 200, 40

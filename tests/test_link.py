@@ -1,0 +1,158 @@
+"""The whole chain on the shipped profile: photo to photo over a simulated channel."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from channels.digital import DigitalLink
+from channels.spec import LinkSpec
+from semcom.link import ChannelLink, PerfectLink, transmit
+from semcom.message import Budget, BudgetError, Protection, ReceivedMessage, ReceivedStream
+from semcom.metrics.psnr import psnr
+from semcom.packets import bits_on_wire, bpp, pack, packet_sizes
+from semcom.transmitter.chain import TransmitOptions
+
+
+@pytest.fixture(scope="module")
+def link():
+    return ChannelLink(DigitalLink(LinkSpec()))
+
+
+def generous(photo):
+    return Budget.of_bpp(0.25, photo.shape[2], photo.shape[1])
+
+
+@pytest.fixture(scope="module")
+def message(semantic, small_photo):
+    return semantic.encode(small_photo, generous(small_photo))
+
+
+@pytest.fixture(scope="module")
+def lossless(semantic, message):
+    (received,) = PerfectLink().send([message], 0.0, [0])
+    return received, semantic.decode(received)
+
+
+def erase(received: ReceivedMessage, name: str, which=lambda index: True) -> ReceivedMessage:
+    streams = tuple(
+        ReceivedStream(s.name, tuple(None if which(i) else c for i, c in enumerate(s.chunks))) if s.name == name else s
+        for s in received.streams
+    )
+    return replace(received, streams=streams)
+
+
+def test_message_has_the_streams_of_the_design(message):
+    assert [s.name for s in message.streams] == ["header", "card", "mask", "hci", "key"]
+    assert message["hci"].protection is Protection.BASE
+    assert len(message["hci"].chunks) == 1
+    assert message["key"].protection is Protection.DETAIL
+    assert {message[n].protection for n in ("header", "card", "mask")} == {Protection.CRITICAL}
+
+
+def test_bits_are_the_bytes_that_travel(message):
+    on_wire = sum(len(packet.data) for packet in pack(message))
+    assert sum(bits_on_wire(message).values()) == 8 * on_wire
+    assert bpp(message) == pytest.approx(8 * on_wire / (150 * 200))
+    assert sum(size for _, size in packet_sizes(message)) == on_wire
+
+
+def test_at_30_db_nothing_is_lost_and_the_picture_is_the_codecs_own(semantic, small_photo, link, lossless):
+    result = transmit(small_photo, semantic, link, generous(small_photo), snr_db=30, seed=4)
+    assert all(stream.complete for stream in result.received.streams)
+    torch.testing.assert_close(result.reconstruction.image, lossless[1].image, rtol=0, atol=0)
+
+
+def test_reconstruction_has_the_size_of_the_photo_and_looks_like_it(small_photo, lossless):
+    image = lossless[1].image
+    assert image.shape == small_photo.shape
+    assert 0 <= image.min() <= image.max() <= 1
+    assert psnr(image[None], small_photo[None]).item() > 20
+
+
+def test_same_seed_same_bytes_and_picture_other_seed_other_channel(semantic, small_photo, link):
+    budget = generous(small_photo)
+    runs = [transmit(small_photo, semantic, link, budget, snr_db=2, seed=s) for s in (1, 1, 2)]
+    assert runs[0].message == runs[1].message == runs[2].message
+    assert runs[0].received == runs[1].received
+    torch.testing.assert_close(runs[0].reconstruction.image, runs[1].reconstruction.image, rtol=0, atol=0)
+    sinr = [{n: c["effective_sinr_db"] for n, c in r.received.report.classes.items()} for r in runs]
+    assert sinr[0] != sinr[2]
+
+
+def test_budget_in_channel_uses_is_kept_exactly(semantic, small_photo, link):
+    budget = Budget.of_channel_uses(6000, link)
+    result = transmit(small_photo, semantic, link, budget, snr_db=30, seed=0)
+    spent = result.received.report.channel_uses
+    assert spent == link.channel_uses(packet_sizes(result.message))
+    assert 4500 < spent <= 6000
+
+
+def test_a_smaller_budget_drops_key_then_card_then_refuses(semantic, small_photo):
+    height, width = small_photo.shape[-2:]
+    message = semantic.encode(small_photo, generous(small_photo))
+    minimum = None
+    with pytest.raises(BudgetError, match="the smallest that works is") as caught:
+        semantic.encode(small_photo, Budget.of_bpp(0.001, width, height))
+    minimum = caught.value.smallest
+    limit = Budget.of_bpp(0, width, height)
+    smallest = semantic.encode(small_photo, replace(limit, limit=minimum))
+    assert [s.name for s in smallest.streams] == ["header", "hci"]
+    assert sum(bits_on_wire(smallest).values()) == 8 * minimum
+    with_card = semantic.encode(small_photo, replace(limit, limit=minimum + 50))
+    assert [s.name for s in with_card.streams] == ["header", "card", "hci"]
+    assert "key" in [s.name for s in message.streams]
+
+
+def test_lost_key_packets_are_holes_not_damage(semantic, lossless):
+    received, whole = lossless
+    some = semantic.decode(erase(received, "key", lambda index: index == 0))
+    assert any("1 of" in note and "key packets lost" in note for note in some.notes)
+    assert 0 < some.received.sum() < whole.received.sum()
+    assert psnr(some.image[None], whole.image[None]).item() > 25
+
+
+def test_lost_mask_or_all_key_packets_leave_the_base_picture(semantic, lossless):
+    received, _ = lossless
+    without_key = semantic.decode(erase(received, "key"))
+    without_mask = semantic.decode(erase(received, "mask"))
+    assert without_key.received.sum() == without_mask.received.sum() == 0
+    assert psnr(without_key.image[None], without_mask.image[None]).item() > 25
+
+
+def test_lost_hci_falls_back_to_the_colour_card(semantic, small_photo, lossless):
+    received, _ = lossless
+    carded = semantic.decode(erase(received, "hci"))
+    grey = semantic.decode(erase(erase(received, "hci"), "card"))
+    assert "HCI lost: colour card only" in carded.notes
+    assert "HCI and colour card lost: grey picture" in grey.notes
+    errors = [(r.image - small_photo).abs().mean() for r in (carded, grey)]
+    assert errors[0] < 0.8 * errors[1]
+
+
+def test_lost_header_is_a_grey_picture_of_the_right_size(semantic, small_photo, lossless):
+    lost = semantic.decode(erase(lossless[0], "header"))
+    assert lost.image.shape == small_photo.shape
+    assert (lost.image == 0.5).all()
+    assert lost.notes == ("header lost: grey picture",)
+
+
+def test_options_steer_the_key_area(semantic, small_photo):
+    height, width = small_photo.shape[-2:]
+    semantic_without = type(semantic).__new__(type(semantic))
+    semantic_without.__dict__.update(semantic.__dict__, options=TransmitOptions(key_area=0, card=False))
+    message = semantic_without.encode(small_photo, generous(small_photo))
+    assert [s.name for s in message.streams] == ["header", "hci"]
+    corner = torch.zeros(height, width, dtype=torch.bool)
+    corner[:32, :48] = True
+    semantic_without.options = TransmitOptions(key_mask=corner)
+    (received,) = PerfectLink().send([semantic_without.encode(small_photo, generous(small_photo))], 0.0, [0])
+    key_mask = semantic_without.decode(received).key_mask
+    assert key_mask.sum() == 6
+    assert key_mask[:2, :3].all()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 301), (97, 65)])
+def test_small_and_odd_sizes_come_back_at_their_size(semantic, small_photo, size):
+    photo = torch.nn.functional.interpolate(small_photo[None], size, mode="area")[0]
+    (received,) = PerfectLink().send([semantic.encode(photo, Budget.of_bpp(0.5, size[1], size[0]))], 0.0, [0])
+    assert semantic.decode(received).image.shape == (3, *size)
