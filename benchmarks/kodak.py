@@ -17,13 +17,14 @@ from typing import Any
 
 from PIL import Image
 from rich.progress import track
+from semcom.metrics.psnr import psnr
+from semcom.metrics.ssim import ms_ssim
+
 from semcom import images
 from semcom.link import PerfectLink
 from semcom.message import Budget
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
-from semcom.metrics.psnr import psnr
-from semcom.metrics.ssim import ms_ssim
 from semcom.models.pixels import to_pixels
 from semcom.packets import bits_on_wire, bpp
 from semcom.provenance import provenance
@@ -78,7 +79,9 @@ def contact_sheet(pictures: list[Any], file: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bpp", type=float, default=0.03)
     parser.add_argument("--images", type=int, default=24)

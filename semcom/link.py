@@ -1,11 +1,11 @@
 """The whole story: a picture goes in, packets cross a channel, a picture comes out.
 
-    image ──► system.encode ──► Message ──► link.send ──► ReceivedMessage ──► system.decode ──► Reconstruction
+image ──► system.encode ──► Message ──► link.send ──► ReceivedMessage ──► system.decode ──► Reconstruction
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,9 @@ from semcom.message import (
 from semcom.packets import pack, unpack
 
 if TYPE_CHECKING:
-    from channels.digital import DigitalLink
     from torch import Tensor
+
+    from channels.digital import DigitalLink
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,13 @@ class Transmission:
 
 
 def transmit(
-    image: Tensor, system: System, link: Link, budget: Budget, snr_db: float, seed: int
+    image: Tensor,
+    system: System,
+    link: Link,
+    budget: Budget,
+    snr_db: float,
+    seed: int,
+    announce: Callable[[str], object] = lambda stage: None,
 ) -> Transmission:
     """Sends one picture over one channel realisation.
 
@@ -47,12 +54,16 @@ def transmit(
         budget: what the message may spend.
         snr_db: Es/N0 per resource element.
         seed: of the channel realisation and the noise; see `semcom.seeds`.
+        announce: told the name of each stage as it begins, for progress displays.
 
     Raises:
         BudgetError: the system has no message that small.
     """
+    announce("encoding")
     message = system.encode(image, budget)
+    announce("crossing the channel")
     (received,) = link.send([message], snr_db, [seed])
+    announce("rebuilding the picture")
     return Transmission(message, received, system.decode(received))
 
 

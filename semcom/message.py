@@ -145,7 +145,9 @@ class BudgetError(ValueError):
     """
 
     def __init__(self, limit: int, smallest: int, unit: str) -> None:
-        super().__init__(f"a budget of {limit} {unit} is too small: the smallest that works is {smallest} {unit}")
+        super().__init__(
+            f"a budget of {limit} {unit} is too small: the smallest that works is {smallest} {unit}"
+        )
         self.smallest = smallest
 
 

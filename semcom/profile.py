@@ -66,7 +66,9 @@ class Profile:
             model.load_state_dict(tensors)
         except (TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise ProfileError(f"profile {self.name}: part {part} does not fit its model: {reason}") from error
+            raise ProfileError(
+                f"profile {self.name}: part {part} does not fit its model: {reason}"
+            ) from error
         return model.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
     def tensors(self, part: str) -> dict[str, Tensor]:
@@ -79,7 +81,9 @@ class Profile:
         return self._parts[part]
 
 
-def write_part(folder: Path, part: str, config: dict[str, Any], tensors: Mapping[str, Tensor], card: Any) -> None:
+def write_part(
+    folder: Path, part: str, config: dict[str, Any], tensors: Mapping[str, Tensor], card: Any
+) -> None:
     """Adds or replaces a part: floating-point tensors are stored as float16, integers as they are."""
     stored = {
         name: value.detach().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
@@ -89,7 +93,9 @@ def write_part(folder: Path, part: str, config: dict[str, Any], tensors: Mapping
     folder.mkdir(parents=True, exist_ok=True)
     save_file(stored, folder / file)
     path = folder / "profile.json"
-    manifest = json.loads(path.read_text()) if path.exists() else {"name": folder.name, "parts": {}}
+    manifest: dict[str, Any] = {"name": folder.name, "parts": {}}
+    if path.exists():
+        manifest = json.loads(path.read_text())
     manifest["version"] = PROFILE_VERSION
     digest = sha256((folder / file).read_bytes()).hexdigest()
     manifest["parts"][part] = {"file": file, "sha256": digest, "config": config}

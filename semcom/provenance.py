@@ -33,7 +33,9 @@ def git_commit() -> str | None:
     root = Path(__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str:
-        run = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        )
         return run.stdout.strip() if run.returncode == 0 else ""
 
     if not (root / ".git").exists():

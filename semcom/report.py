@@ -27,7 +27,9 @@ _CAPTION_HEIGHT, _GAP = 26, 6
 _KEY_COLOUR = torch.tensor([1.0, 0.45, 0.1]).view(3, 1, 1)
 
 
-def write_report(folder: Path, photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> dict[str, Any]:
+def write_report(
+    folder: Path, photo: Tensor, result: Transmission, command: Mapping[str, Any]
+) -> dict[str, Any]:
     """Writes `reconstruction.png`, `montage.png` and `report.json`; returns what the JSON holds."""
     report = summary(photo, result, command)
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +43,7 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
     """Every number of one transmission as plain data."""
     message, received, reconstruction = result.message, result.received, result.reconstruction
     bits = bits_on_wire(message)
-    streams = [
+    streams: list[dict[str, Any]] = [
         {
             "name": stream.name,
             "class": stream.protection.value,

@@ -13,7 +13,7 @@ from semcom.profile import Profile
 from semcom.receiver.chain import Receiver
 from semcom.receiver.decoder import ResidualDecoder
 from semcom.receiver.enhancer import Enhancer
-from semcom.transmitter.chain import Transmitter, TransmitOptions
+from semcom.transmitter.chain import TransmitOptions, Transmitter
 from semcom.transmitter.key_codec import KeyEncoder
 from semcom.transmitter.regions import RegionSelector
 

@@ -121,8 +121,12 @@ def test_bad_options_are_one_line_and_exit_code_2(arguments, named, tile, tmp_pa
 def test_imports_stay_light(module):
     """Help and `import semcom` are quick because nothing heavy is loaded: named, not timed."""
     code = f"import sys, {module}; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "sionna", "numpy", "PIL", "numba", "diffusers", "transformers", "pydantic"} & set(loaded)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"torch", "sionna", "numpy", "PIL", "numba", "diffusers", "transformers", "pydantic"} & set(
+        loaded
+    )
 
 
 def test_help_lists_the_commands():

@@ -3,12 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from semcom.header import NUM_BYTES, Header, HeaderError
 
 
-@given(
-    st.integers(1, 65535), st.integers(1, 65535), st.integers(0, 63), st.integers(0, 255), st.booleans()
-)
+@given(st.integers(1, 65535), st.integers(1, 65535), st.integers(0, 63), st.integers(0, 255), st.booleans())
 def test_round_trip(width, height, quality, key_packets, has_card):
     header = Header(width, height, quality, key_packets, has_card)
     data = header.to_bytes()

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from semcom.metrics.psnr import psnr
+
 from channels.digital import DigitalLink
 from channels.spec import LinkSpec
 from semcom.link import ChannelLink, PerfectLink, transmit
 from semcom.message import Budget, BudgetError, Protection, ReceivedMessage, ReceivedStream
-from semcom.metrics.psnr import psnr
 from semcom.packets import bits_on_wire, bpp, pack, packet_sizes
 from semcom.transmitter.chain import TransmitOptions
 
@@ -35,7 +36,9 @@ def lossless(semantic, message):
 
 def erase(received: ReceivedMessage, name: str, which=lambda index: True) -> ReceivedMessage:
     streams = tuple(
-        ReceivedStream(s.name, tuple(None if which(i) else c for i, c in enumerate(s.chunks))) if s.name == name else s
+        ReceivedStream(s.name, tuple(None if which(i) else c for i, c in enumerate(s.chunks)))
+        if s.name == name
+        else s
         for s in received.streams
     )
     return replace(received, streams=streams)

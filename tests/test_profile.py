@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from semcom.profile import Profile, ProfileError, write_part
 from torch import nn
+
+from semcom.profile import Profile, ProfileError, write_part
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     target = tmp_path / "small"
-    write_part(target, "net", {"in_features": 3, "out_features": 2}, nn.Linear(3, 2).state_dict(), {"stage": "t"})
+    write_part(
+        target, "net", {"in_features": 3, "out_features": 2}, nn.Linear(3, 2).state_dict(), {"stage": "t"}
+    )
     write_part(target, "table", {}, {"counts": torch.arange(4, dtype=torch.int16)}, {})
     return target
 
@@ -64,7 +67,10 @@ def foreign(folder):
         (pickle_instead, "net.pt: weights are read from .safetensors only"),
         (lambda f: (f / "net.safetensors").unlink(), "net.safetensors: No such file"),
         (lambda f: (f / "profile.json").write_text("{"), "profile.json: not a profile manifest"),
-        (lambda f: edit_manifest(f, lambda m: m.update(version=99)), "version 99, this program reads version 1"),
+        (
+            lambda f: edit_manifest(f, lambda m: m.update(version=99)),
+            "version 99, this program reads version 1",
+        ),
         (lambda f: edit_manifest(f, lambda m: m["parts"]["net"].pop("config")), "every part needs"),
         (lambda f: shutil.rmtree(f), "no profile"),
     ],

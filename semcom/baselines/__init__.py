@@ -1,0 +1,1 @@
+"""Classical and neural systems to compare with, behind the same contract."""

@@ -1,0 +1,1 @@
+"""The command `semcom`: one file per command."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +13,10 @@ import typer
 from semcom.cli.errors import one_line_errors
 
 if TYPE_CHECKING:
-    from channels.spec import LinkSpec
-    from semcom.link import Transmission
-    from semcom.message import Budget, Link
     from torch import Tensor
+
+    from channels.spec import LinkSpec
+    from semcom.message import Budget, Link
 
 
 class Csi(enum.StrEnum):
@@ -44,39 +46,48 @@ def send(
 ) -> None:
     """Send a photo over a simulated channel and rebuild it."""
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    with one_line_errors(), progress:
-        task = progress.add_task("reading the photo")
+    with one_line_errors(), _stages(6) as announce:
+        announce("reading the photo")
         from semcom import images
 
         photo = images.load(image)
-        progress.update(task, description="loading the models")
+        announce("loading the models")
         spec = _link_spec(
             channel={"model": channel, "delay_spread_ns": delay_spread_ns, "speed_kmh": speed_kmh},
             ofdm={"csi": csi.value},
         )
         from channels.digital import DigitalLink
-        from semcom.link import ChannelLink
+        from semcom.link import ChannelLink, transmit
+        from semcom.report import write_report
         from semcom.semantic import SemanticSystem
         from semcom.transmitter.chain import TransmitOptions
 
         link = ChannelLink(DigitalLink(spec))
         system = SemanticSystem(profile, TransmitOptions(key_area=key_area, card=card))
         budget = _budget(photo, link, bpp, cbr)
-        progress.update(task, description="sending")
-        from semcom.link import transmit
-
-        result = transmit(photo, system, link, budget, snr_db, seed)
-        progress.update(task, description="writing the report")
+        result = transmit(photo, system, link, budget, snr_db, seed, announce)
+        announce("writing the report")
         command = {"image": str(image), "snr_db": snr_db, "seed": seed, "link": spec.model_dump(mode="json")}
-        from semcom.report import write_report
-
         report = write_report(out, photo, result, command)
     _print(console, report, out)
+
+
+@contextmanager
+def _stages(total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar on stderr with one step per announced stage; gone when the command ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting", total=total, completed=-1)
+
+        def announce(stage: str) -> None:
+            progress.update(task, description=stage, advance=1)
+
+        yield announce
 
 
 def _link_spec(**fields: dict[str, Any]) -> LinkSpec:
@@ -97,14 +108,23 @@ def _budget(photo: Tensor, link: Link, bpp: float, cbr: float | None) -> Budget:
 def _print(console: Any, report: dict[str, Any], out: Path) -> None:
     from rich.table import Table
 
-    streams = Table("stream", "class", "packets", "lost", "bits", "bpp", title="On the wire", title_justify="left")
+    streams = Table(
+        "stream", "class", "packets", "lost", "bits", "bpp", title="On the wire", title_justify="left"
+    )
     for row in report["streams"]:
         streams.add_row(
-            row["name"], row["class"], str(row["packets"]), str(row["lost"]), str(row["bits"]), f"{row['bpp']:.5f}"
+            row["name"],
+            row["class"],
+            str(row["packets"]),
+            str(row["lost"]),
+            str(row["bits"]),
+            f"{row['bpp']:.5f}",
         )
     total = [str(report["bits"]), f"{report['bpp']:.5f}"]
     streams.add_row("total", "", str(report["packets"]), str(report["lost"]), *total, style="bold")
-    classes = Table("class", "MCS", "modulation", "rate", "packets", "lost", "BLER", "95 % interval", "channel uses")
+    classes = Table(
+        "class", "MCS", "modulation", "rate", "packets", "lost", "BLER", "95 % interval", "channel uses"
+    )
     classes.title, classes.title_justify = "Over the air", "left"
     for name, row in report["classes"].items():
         low, high = row["bler_interval"]
@@ -126,4 +146,6 @@ def _print(console: Any, report: dict[str, Any], out: Path) -> None:
     )
     for note in report["notes"]:
         console.print(f"note: {note}", style="yellow")
-    console.print(f"pictures and report in {out / 'montage.png'}, {out / 'reconstruction.png'}, {out / 'report.json'}")
+    console.print(
+        f"pictures and report in {out / 'montage.png'}, {out / 'reconstruction.png'}, {out / 'report.json'}"
+    )

@@ -1,0 +1,1 @@
+"""Small networks and codecs that the transmitter and the receiver share."""

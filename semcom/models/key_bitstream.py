@@ -76,7 +76,9 @@ def _groups(key_map: NDArray[np.bool_], first: int, last: int, columns: int, pha
             cells = [
                 (y, x)
                 for y in range(block_row * _BLOCK + dy, min((block_row + 1) * _BLOCK, key_map.shape[0]), 2)
-                for x in range(block_column * _BLOCK + dx, min((block_column + 1) * _BLOCK, key_map.shape[1]), 2)
+                for x in range(
+                    block_column * _BLOCK + dx, min((block_column + 1) * _BLOCK, key_map.shape[1]), 2
+                )
                 if key_map[y, x]
             ]
             if cells:
@@ -115,7 +117,9 @@ def decode(
     return latents, arrived
 
 
-def choose_sets(values: NDArray[np.int64], set_bits: NDArray[np.float64], lengths: NDArray[np.float64]) -> int:
+def choose_sets(
+    values: NDArray[np.int64], set_bits: NDArray[np.float64], lengths: NDArray[np.float64]
+) -> int:
     """Table set that codes one group [cells,C] in the fewest bits."""
     if not values.any():
         return 0
@@ -151,7 +155,9 @@ def _decode_packet(
         for y, x in cells:
             arrived[y, x] = True
             if chosen:
-                latents[:, y, x] = [_get(decoder, edges) - MAX_MAGNITUDE for edges in tables.symbol_edges[chosen - 1]]
+                latents[:, y, x] = [
+                    _get(decoder, edges) - MAX_MAGNITUDE for edges in tables.symbol_edges[chosen - 1]
+                ]
 
 
 def _edges(table: NDArray[np.int64]) -> list[int]:

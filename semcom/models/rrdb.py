@@ -24,9 +24,7 @@ class DenseBlock(nn.Module):
         super().__init__()
         widths = [channels + i * growth for i in range(5)]
         outs = [growth] * 4 + [channels]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(w, o, 3, padding=1) for w, o in zip(widths, outs, strict=True)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(w, o, 3, padding=1) for w, o in zip(widths, outs, strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] → [B,C,h,w]."""
@@ -91,7 +89,9 @@ class RRDBNet(nn.Module):
         growth: width each dense layer adds.
     """
 
-    def __init__(self, num_blocks: int = 12, in_channels: int = 3, channels: int = 64, growth: int = 32) -> None:
+    def __init__(
+        self, num_blocks: int = 12, in_channels: int = 3, channels: int = 64, growth: int = 32
+    ) -> None:
         super().__init__()
         self.conv_first = nn.Conv2d(in_channels, channels, 3, padding=1)
         self.body = nn.Sequential(*(RRDB(channels, growth) for _ in range(num_blocks)))

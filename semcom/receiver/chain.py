@@ -1,8 +1,8 @@
 """Receiver: whatever arrived becomes a picture.
 
-    hci ──► AV1 decoder ──► enhancer ──► x0 ─┐
-    card (only when the HCI is lost) ──► x0 ─┴─► decoder ──► picture
-    mask, key packets ──► latents, holes ────────┘
+hci ──► AV1 decoder ──► enhancer ──► x0 ─┐
+card (only when the HCI is lost) ──► x0 ─┴─► decoder ──► picture
+mask, key packets ──► latents, holes ────────┘
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Receiver:
         with clock("enhance"):
             x0, notes = self._restored(received, header, thumb)
         with clock("decode"):
-            image = self.decoder.correct(x0, *(torch.from_numpy(a).float() for a in (latents, key_map[None], arrived[None])))
+            image = self.decoder.correct(
+                x0, *(torch.from_numpy(a).float() for a in (latents, key_map[None], arrived[None]))
+            )
         lost = sum(chunk is None for chunk in received.chunks("key"))
         if lost:
             notes.append(f"{lost} of {header.key_packets} key packets lost")
@@ -68,7 +70,11 @@ class Receiver:
 
     def _hci(self, received: ReceivedMessage, header: Header) -> Tensor | None:
         (payload,) = received.chunks("hci")
-        return None if payload is None else to_tensor(av1.decode(payload, *hci_size(header.width, header.height)))
+        return (
+            None
+            if payload is None
+            else to_tensor(av1.decode(payload, *hci_size(header.width, header.height)))
+        )
 
     def _restored(
         self, received: ReceivedMessage, header: Header, thumb: Tensor | None

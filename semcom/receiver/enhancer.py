@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from semcom.models.rrdb import RRDBNet
 
 SCALE = 4
-_MARGIN = 8  # HCI pixels of context around a tile: a reflected rim also hides the zero padding of the convolutions
+_MARGIN = (
+    8  # HCI pixels of context around a tile: a reflected rim also hides the zero padding of the convolutions
+)
 _TILE = 160  # HCI pixels; bounds memory at any picture size
 
 

@@ -1,0 +1,1 @@
+"""Training of the embedded profile: one stage a file, one command."""

@@ -6,8 +6,7 @@ crops it would have seen.
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +31,18 @@ def list_photos(sources: Sequence[str]) -> list[Path]:
     photos: list[Path] = []
     for source in sources:
         folder = Path(source)
-        found = folder.rglob("*") if folder.is_dir() else map(Path, glob.glob(source, recursive=True))
+        found = folder.rglob("*") if folder.is_dir() else _expand(source)
         matches = [path for path in found if path.suffix.lower() in PHOTO_SUFFIXES]
         if not matches:
             raise FileNotFoundError(f"no photo in {source}: give a folder of pictures or a quoted pattern")
         photos.extend(matches)
     return sorted(set(photos))
+
+
+def _expand(pattern: str) -> Iterator[Path]:
+    """Files that match a pattern, relative or absolute."""
+    path = Path(pattern)
+    return Path(path.anchor).glob(str(path.relative_to(path.anchor)))
 
 
 class CodedCrops(Dataset[dict[str, Tensor]]):
@@ -85,4 +90,3 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
         if rng.random() < 0.5:
             photo = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return photo
-

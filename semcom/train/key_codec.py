@@ -114,7 +114,9 @@ class KeyCodecStage:
         for i in range(count):
             sample = {name: value[None] for name, value in crops[i].items()}
             x0 = self.enhancer(sample["hci"], sample["quality"]).clamp(0, 1)
-            latents = model.encoder(sample["target"], sample["hci"]).round().clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE)
+            latents = (
+                model.encoder(sample["target"], sample["hci"]).round().clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE)
+            )
             ones = torch.ones_like(latents[:, :1])
             pictures = {
                 "enhancer": x0,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from rich.console import Console
@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 _CHECKPOINT_SECONDS = 240
 _WARMUP_STEPS = 50
+_GRADIENT_NORM = 1.0
+_LOG_STEPS = 20
 
 
 class Stage(Protocol):
@@ -74,60 +76,82 @@ def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> 
 
     Writes `checkpoint.pt` (read back by `resume` only) and TensorBoard events, where TensorBoard is
     installed, to `folder`.
-
     """
     folder.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True, soft_wrap=True)
+    log, path = _Log(stage, folder), folder / "checkpoint.pt"
     average = copy.deepcopy(stage.model).requires_grad_(False).eval()
     trainable = [p for p in stage.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=stage.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99))
     progress = Progress()
-    path = folder / "checkpoint.pt"
     if resume and path.exists():
         progress = _restore(path, stage.model, average, optimizer)
-        console.print(f"resuming {stage.name} at step {progress.step}, {progress.seconds / 60:.1f} min")
-    writer = _event_writer(folder)
-    loader = DataLoader(
-        stage.dataset(seed),
-        batch_size=stage.batch_size,
-        sampler=_StepSampler(progress.step * stage.batch_size),
-        num_workers=1,
-        prefetch_factor=4,
-    )
-    budget = 60 * minutes
     saved = last = time.monotonic()
-    running: dict[str, float] = {}
-    for batch in loader:
-        fraction = progress.seconds / budget
+    for batch in _batches(stage, seed, progress.step):
+        fraction = progress.seconds / (60 * minutes)
         if fraction >= 1:
             break
         _set_rate(optimizer, stage.learning_rate, progress.step, fraction)
         terms = stage.loss(batch, fraction)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
-        nn.utils.clip_grad_norm_(trainable, 1.0)
+        nn.utils.clip_grad_norm_(trainable, _GRADIENT_NORM)
         optimizer.step()
-        _update_average(average, stage.model, min(stage.ema_decay, (1 + progress.step) / (10 + progress.step)))
+        _update_average(average, stage, progress.step)
         now = time.monotonic()
         progress.step, progress.seconds, last = progress.step + 1, progress.seconds + now - last, now
-        for name, value in terms.items():
-            running[name] = 0.98 * running.get(name, value.item()) + 0.02 * value.item()
-        if progress.step % 20 == 0:
-            pace = 1000 * progress.seconds / (progress.step * stage.batch_size)
-            shown = "  ".join(f"{name} {value:.4f}" for name, value in running.items())
-            clock = f"step {progress.step}  {progress.seconds / 60:.1f} min  {pace:.0f} ms/sample"
-            console.print(f"{stage.name} {clock}  {shown}")
-            for name, value in running.items() if writer else ():
-                writer.add_scalar(f"loss/{name}", value, progress.step)
+        log.step(progress, {name: term.item() for name, term in terms.items()})
         if now - saved > _CHECKPOINT_SECONDS:
             _save(path, stage.model, average, optimizer, progress)
             saved = now
     _save(path, stage.model, average, optimizer, progress)
     metrics = stage.evaluate(average)
-    for name, value in metrics.items() if writer else ():
-        writer.add_scalar(f"validation/{name}", value, progress.step)
-    console.print(f"{stage.name} validation: {metrics}")
+    log.validation(progress, metrics)
     return Trained(average, progress, metrics)
+
+
+def _batches(stage: Stage, seed: int, first_step: int) -> Iterable[Mapping[str, Tensor]]:
+    return DataLoader(
+        stage.dataset(seed),
+        batch_size=stage.batch_size,
+        sampler=_StepSampler(first_step * stage.batch_size),
+        num_workers=1,
+        prefetch_factor=4,
+    )
+
+
+class _Log:
+    """Running means of the loss terms, on stderr and as TensorBoard events where it is installed."""
+
+    def __init__(self, stage: Stage, folder: Path) -> None:
+        self._name, self._batch_size = stage.name, stage.batch_size
+        self._means: dict[str, float] = {}
+        self._console = Console(stderr=True, soft_wrap=True)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            self._writer: Any = None
+        else:
+            self._writer = SummaryWriter(str(folder))
+
+    def step(self, progress: Progress, terms: Mapping[str, float]) -> None:
+        for name, value in terms.items():
+            self._means[name] = 0.98 * self._means.get(name, value) + 0.02 * value
+        if progress.step % _LOG_STEPS:
+            return
+        pace = 1000 * progress.seconds / (progress.step * self._batch_size)
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in self._means.items())
+        clock = f"step {progress.step}  {progress.seconds / 60:.1f} min  {pace:.0f} ms/sample"
+        self._console.print(f"{self._name} {clock}  {shown}")
+        self._events("loss", self._means, progress.step)
+
+    def validation(self, progress: Progress, metrics: Mapping[str, float]) -> None:
+        self._console.print(f"{self._name} validation: {metrics}")
+        self._events("validation", metrics, progress.step)
+
+    def _events(self, group: str, values: Mapping[str, float], step: int) -> None:
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(f"{group}/{name}", value, step)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, base: float, step: int, fraction: float) -> None:
@@ -137,11 +161,12 @@ def _set_rate(optimizer: torch.optim.Optimizer, base: float, step: int, fraction
 
 
 @torch.no_grad()
-def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
-        kept.lerp_(new, 1 - decay)
-    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
-        kept.copy_(new)
+def _update_average(average: nn.Module, stage: Stage, step: int) -> None:
+    decay = min(stage.ema_decay, (1 + step) / (10 + step))  # follows quickly at first
+    for kept, new in zip(average.parameters(), stage.model.parameters(), strict=True):
+        kept.data.lerp_(new.data, 1 - decay)
+    for kept_buffer, new_buffer in zip(average.buffers(), stage.model.buffers(), strict=True):
+        kept_buffer.copy_(new_buffer)
 
 
 def _save(
@@ -165,11 +190,3 @@ def _restore(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])
     return Progress(step=state["step"], seconds=state["seconds"])
-
-
-def _event_writer(folder: Path):  # noqa: ANN202  (the type exists only where TensorBoard is installed)
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder))

@@ -91,7 +91,7 @@ def _key_codec(wanted: TrainingRun) -> None:
 @torch.inference_mode()
 def _latent_groups(model: KeyModels, crops: KeyCrops) -> list[NDArray[np.int64]]:
     """Latents of training crops in the groups that share a table set."""
-    groups = []
+    groups: list[NDArray[np.int64]] = []
     for index in range(_TABLE_CROPS):
         sample = crops[index]
         latents = model.encoder.quantised(sample["target"], sample["hci"]).numpy()

@@ -1,9 +1,9 @@
 """Transmitter: a picture becomes a message that fits its budget.
 
-    image ─┬─ colour card ──────────────────────────────► card
-           ├─ region selector ─ key map ────────────────► mask
-           ├─ thumbnail ─ AV1 at the finest quality ────► hci
-           └─ key encoder (image, decoded HCI) ─ tables ─► key
+image ─┬─ colour card ──────────────────────────────► card
+       ├─ region selector ─ key map ────────────────► mask
+       ├─ thumbnail ─ AV1 at the finest quality ────► hci
+       └─ key encoder (image, decoded HCI) ─ tables ─► key
 """
 
 from __future__ import annotations

@@ -37,9 +37,7 @@ def finest(thumb: NDArray[np.uint8], fits: Callable[[int], bool]) -> tuple[bytes
     low, high = MIN_QUALITY - 1, MAX_QUALITY
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (
-            (middle, high) if fits(len(av1.encode(thumb, middle, _FAST_SPEED))) else (low, middle - 1)
-        )
+        low, high = (middle, high) if fits(len(av1.encode(thumb, middle, _FAST_SPEED))) else (low, middle - 1)
     for quality in range(min(low + 2, MAX_QUALITY), MIN_QUALITY - 1, -1):
         payload = av1.encode(thumb, quality)
         if fits(len(payload)):

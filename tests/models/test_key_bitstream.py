@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from semcom.models.key_bitstream import (
     MAX_MAGNITUDE,
     NUM_SYMBOLS,
@@ -105,7 +106,9 @@ def test_fitted_sets_beat_one_table():
     halves = np.where(np.arange(48)[None, :, None] < 24, quiet, loud)
     latents = np.clip(halves, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.int64)
     groups = [
-        np.stack([latents[:, y, x] for y, x in cells]) for packet in packet_cells(key_map, 1) for cells in packet
+        np.stack([latents[:, y, x] for y, x in cells])
+        for packet in packet_cells(key_map, 1)
+        for cells in packet
     ]
     sizes = [sum(map(len, encode(latents, key_map, fit_tables(groups, num_sets=n)))) for n in (2, 5)]
     assert sizes[1] < 0.95 * sizes[0]

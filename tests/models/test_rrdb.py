@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+
 from semcom.models.rrdb import NearestUpConv, RRDBNet, prune_blocks
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from semcom.receiver import decoder as decoder_module
 from semcom.receiver import enhancer as enhancer_module
 from semcom.receiver.decoder import ResidualDecoder

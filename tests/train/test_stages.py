@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from semcom.train import loop
-from semcom.train.data import CodedCrops, list_photos
 from torch import nn
 from torch.utils.data import Dataset
+
+from semcom.train import loop
+from semcom.train.data import CodedCrops, list_photos
 
 
 class Noise(Dataset):
