@@ -12,6 +12,7 @@ import numpy as np
 from channels.ldpc_simd import (
     LANES,
     add,
+    add_ceiling,
     add_sat,
     bit_xor,
     copy_sign,
@@ -34,14 +35,16 @@ _CHANNEL_MAX = 8_000.0
 
 
 @numba.njit(inline="always")
-def _boxplus(a, b, ln2):
-    """min(a, b) - c(|a - b|) + c(a + b), with c(x) = ln(1 + exp(-x)) replaced by max(0, ln 2 - x/4)."""
-    two = splat(np.int16(2))
+def _boxplus(a, b):
+    """min(a, b) - c(|a - b|) + c(a + b), with c(x) = ln(1 + exp(-x)) replaced by max(0, ln 2 - 3x/8)."""
     smaller = minimum(a, b)
     larger = maximum(a, b)
-    near = sub_floor0(ln2, shift_right(sub(larger, smaller), two))
-    small = sub_floor0(ln2, shift_right(add(larger, smaller), two))
-    return add(sub(smaller, near), small)
+    difference = sub(larger, smaller)
+    total = add(larger, smaller)
+    eight_ln2 = splat(np.int16(89))
+    near = sub_floor0(eight_ln2, add_ceiling(add_ceiling(difference, difference), difference))
+    far = sub_floor0(eight_ln2, add_ceiling(add_ceiling(total, total), total))
+    return sub(smaller, shift_right(sub(near, far), splat(np.int16(3))))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -49,7 +52,6 @@ def update_layer(posterior, messages, scratch, schedule, first, last, length):
     """One layer: subtract old messages, combine, and write back posteriors in this layer's rotation."""
     read, write = schedule[0], schedule[1]
     padded = (length + LANES - 1) // LANES * LANES
-    ln2 = splat(np.int16(11))
     top = splat(np.int16(32767))
     degree = last - first
     for lane in range(0, padded, LANES):
@@ -60,13 +62,13 @@ def update_layer(posterior, messages, scratch, schedule, first, last, length):
             extrinsic = sub_sat(load(posterior, read[e] + lane), load(messages, e * padded + lane))
             store(scratch, (e - first) * padded + lane, extrinsic)
             magnitude = maximum(extrinsic, sub_sat(splat(np.int16(0)), extrinsic))
-            others = _boxplus(others, maximum(smallest, magnitude), ln2)
+            others = _boxplus(others, maximum(smallest, magnitude))
             smallest = minimum(smallest, magnitude)
             sign = bit_xor(sign, extrinsic)
         base = degree * padded + 4 * lane
         store(scratch, base, smallest)
         store(scratch, base + LANES, others)
-        store(scratch, base + 2 * LANES, _boxplus(others, smallest, ln2))
+        store(scratch, base + 2 * LANES, _boxplus(others, smallest))
         store(scratch, base + 3 * LANES, sign)
     for lane in range(padded - LANES, -1, -LANES):
         base = degree * padded + 4 * lane

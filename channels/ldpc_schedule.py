@@ -49,12 +49,17 @@ def used_rows(encoder: LDPC5GEncoder, starts: Sequence[int]) -> list[int]:
     return [*range(_CORE_ROWS), *(np.flatnonzero(parity_sent[_CORE_ROWS:]) + _CORE_ROWS).tolist()]
 
 
+def _layer_order(rows: list[int], base: np.ndarray) -> list[int]:
+    """Rows with exactly one of the two punctured columns first, as only they recover it at once; then by degree."""
+    return sorted(rows, key=lambda row: ((base[row, :2] >= 0).sum() != 1, (base[row] >= 0).sum()))
+
+
 def build_schedule(encoder: LDPC5GEncoder, rv: Sequence[int], lanes: int) -> Schedule:
     """Layer schedule of `encoder`'s code when the redundancy versions `rv` were received, for `lanes`-wide vectors."""
     z = encoder.z
     starts = encoder.get_start_positions_comp(list(rv))
     base = _base_graph(encoder)
-    rows = used_rows(encoder, starts)
+    rows = _layer_order(used_rows(encoder, starts), base)
     columns = np.flatnonzero((base[rows] >= 0).any(axis=0))
     codewords = _interleaved_codewords(z, lanes)
     padded = -(-z * codewords // lanes) * lanes

@@ -92,6 +92,7 @@ def _binary(name: str) -> Any:
 
 add_sat = _binary("llvm.sadd.sat")
 sub_sat = _binary("llvm.ssub.sat")
+add_ceiling = _binary("llvm.uadd.sat")
 sub_floor0 = _binary("llvm.usub.sat")
 minimum = _binary("llvm.smin")
 maximum = _binary("llvm.smax")
@@ -99,8 +100,6 @@ add = _binary("add")
 sub = _binary("sub")
 shift_right = _binary("lshr")
 bit_xor = _binary("xor")
-bit_and = _binary("and_")
-bit_or = _binary("or_")
 
 
 @intrinsic

@@ -6,19 +6,26 @@ of its seed alone: it is drawn on the CPU, on its own, whatever else is drawn be
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from channels.spec import ChannelSpec
 
-_SPEED_OF_LIGHT = 299_792_458.0
-_sionna_rng = threading.Lock()
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a receiver may know of a channel beforehand; the prior of LMMSE estimation."""
+
+    delays_s: Tensor
+    """[num_paths] seconds."""
+    powers: Tensor
+    """[num_paths], summing to one."""
+    max_doppler_hz: float
+    """Of a Jakes spectrum on every path."""
 
 
 class ChannelModel(Protocol):
@@ -33,14 +40,35 @@ class ChannelModel(Protocol):
         """
         ...
 
+    def statistics(self) -> Statistics:
+        """Return the power-delay profile and the Doppler spread."""
+        ...
+
 
 def build_channel_model(spec: ChannelSpec) -> ChannelModel:
-    """Build the model that a spec names."""
-    if spec.model == "awgn":
-        return _Awgn(spec)
-    if spec.model == "rayleigh":
-        return _RayleighBlockFading(spec)
-    return _Tdl(spec)
+    """Build the model that a spec names.
+
+    Raises:
+        ImportError: model `rt` without the optional dependency.
+    """
+    family = spec.model.split("-")[0]
+    if family == "tdl":
+        from channels.clustered import Tdl
+
+        return Tdl(spec)
+    if family == "cdl":
+        from channels.clustered import Cdl
+
+        return Cdl(spec)
+    if family in ("umi", "uma", "rma", "inh"):
+        from channels.scenarios import Scenario
+
+        return Scenario(spec)
+    if family == "rt":
+        from channels.raytraced import RayTraced
+
+        return RayTraced(spec)
+    return {"awgn": Awgn, "rayleigh": RayleighBlockFading, "rician": RicianBlockFading}[family](spec)
 
 
 def frequency_response(gains: Tensor, delays: Tensor, frequencies: Tensor) -> Tensor:
@@ -49,81 +77,52 @@ def frequency_response(gains: Tensor, delays: Tensor, frequencies: Tensor) -> Te
     return torch.einsum("rtps,pf->rtsf", gains, phases.to(gains.dtype))
 
 
-def derive_seed(seed: int, *purpose: int) -> int:
-    """Derive the independent 64-bit seed of one purpose (channel, noise of a slot) from a trial's seed."""
-    return int(np.random.SeedSequence([seed, *purpose]).generate_state(1, np.uint64)[0])
-
-
-@contextmanager
-def seeded_sionna(seed: int) -> Iterator[None]:
-    """Run Sionna code as if its global generators had just been seeded, then put them back as they were."""
-    from sionna.phy import config
-
-    with _sionna_rng:
-        previous = config.seed
-        python, numpy_state = config.py_rng.getstate(), config.np_rng.bit_generator.state
-        explicit = {device: config.torch_rng(device).get_state() for device in config.available_devices}
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        default = torch.get_rng_state()
-        try:
-            config.seed = seed
-            yield
-        finally:
-            config.seed = previous
-            config.py_rng.setstate(python)
-            config.np_rng.bit_generator.state = numpy_state
-            for device, state in explicit.items():
-                config.torch_rng(device).set_state(state)
-            if cuda:
-                torch.cuda.set_rng_state_all(cuda)
-            torch.set_rng_state(default)
-
-
-class _Awgn:
-    """A constant channel of unit gain; with several antennas the columns of a DFT matrix, orthogonal."""
+class _Flat:
+    """A channel of a single path that doesn't change within a burst."""
 
     def __init__(self, spec: ChannelSpec) -> None:
-        size = max(spec.num_rx_antennas, spec.num_tx_antennas)
-        n = torch.arange(size, dtype=torch.float64)
-        dft = torch.exp(-2j * torch.pi * n[:, None] * n[None, :] / size)
-        self._gains = dft[: spec.num_rx_antennas, : spec.num_tx_antennas, None, None].to(torch.complex64)
+        self._num_rx, self._num_tx = spec.num_rx_antennas, spec.num_tx_antennas
+        self._spec = spec
 
     def impulse_response(self, seed: int, num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
-        return self._gains.expand(-1, -1, -1, num_steps), torch.zeros(1)
+        gains = self._gains(torch.Generator().manual_seed(seed))
+        return gains[:, :, None, None].expand(-1, -1, -1, num_steps), torch.zeros(1)
+
+    def statistics(self) -> Statistics:
+        return Statistics(torch.zeros(1), torch.ones(1), 0.0)
+
+    def _gains(self, generator: torch.Generator) -> Tensor:
+        """[rx, tx], complex64."""
+        raise NotImplementedError
 
 
-class _RayleighBlockFading:
+class Awgn(_Flat):
+    """Constant unit gain; with several antennas the columns of a DFT matrix, which are orthogonal."""
+
+    def _gains(self, generator: torch.Generator) -> Tensor:
+        size = max(self._num_rx, self._num_tx)
+        rx, tx = torch.arange(self._num_rx)[:, None], torch.arange(self._num_tx)[None, :]
+        return torch.exp(-2j * torch.pi * rx * tx / size).to(torch.complex64)
+
+
+class RayleighBlockFading(_Flat):
     """Independent CN(0, 1) coefficients, flat in frequency and constant over a burst."""
 
-    def __init__(self, spec: ChannelSpec) -> None:
-        self._shape = (spec.num_rx_antennas, spec.num_tx_antennas, 1, 1)
-
-    def impulse_response(self, seed: int, num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(seed)
-        gains = torch.randn(self._shape, dtype=torch.complex64, generator=generator)
-        return gains.expand(-1, -1, -1, num_steps), torch.zeros(1)
+    def _gains(self, generator: torch.Generator) -> Tensor:
+        return torch.randn(self._num_rx, self._num_tx, dtype=torch.complex64, generator=generator)
 
 
-class _Tdl:
-    """Tapped delay lines of TR 38.901 §7.7.2 with a Jakes spectrum on every tap."""
+class RicianBlockFading(_Flat):
+    """A line of sight of random phase and angles on top of Rayleigh block fading.
 
-    def __init__(self, spec: ChannelSpec) -> None:
-        from sionna.phy.channel.tr38901 import TDL
+    The arrays are uniform and linear with half-wavelength spacing, so the line of sight has rank one.
+    """
 
-        speed = spec.speed_kmh / 3.6
-        self._tdl = TDL(
-            model=spec.model.removeprefix("tdl-").upper(),
-            delay_spread=spec.delay_spread_ns * 1e-9,
-            carrier_frequency=spec.carrier_frequency_hz,
-            min_speed=speed,
-            max_speed=speed,
-            num_rx_ant=spec.num_rx_antennas,
-            num_tx_ant=spec.num_tx_antennas,
-            precision="single",
-            device="cpu",
-        )
-
-    def impulse_response(self, seed: int, num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
-        with seeded_sionna(seed):
-            gains, delays = self._tdl(1, num_steps, 1.0 / step_s)
-        return gains[0, 0, :, 0], delays[0, 0, 0]
+    def _gains(self, generator: torch.Generator) -> Tensor:
+        k = 10 ** (self._spec.rician_k_db / 10)
+        phase, angle_rx, angle_tx = torch.rand(3, generator=generator) * 2 * math.pi
+        steps_rx = torch.arange(self._num_rx)[:, None] * torch.sin(angle_rx)
+        steps_tx = torch.arange(self._num_tx)[None, :] * torch.sin(angle_tx)
+        los = torch.exp(1j * (phase + math.pi * (steps_rx - steps_tx)))
+        scattered = torch.randn(self._num_rx, self._num_tx, dtype=torch.complex64, generator=generator)
+        return ((k / (k + 1)) ** 0.5 * los + (1 / (k + 1)) ** 0.5 * scattered).to(torch.complex64)

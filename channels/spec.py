@@ -9,15 +9,29 @@ path loss. Feeding an un-normalised channel is the most common way of getting a 
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from channels.mcs import mcs_table_size
 
-ChannelModelName = Literal["awgn", "rayleigh", "tdl-a", "tdl-b", "tdl-c", "tdl-d", "tdl-e"]
-CsiKind = Literal["ls-linear", "ls-nearest", "perfect"]
+ChannelModelName = Literal[
+    "awgn",
+    "rayleigh",
+    "rician",
+    "tdl-a", "tdl-b", "tdl-c", "tdl-d", "tdl-e",
+    "tdl-a10", "tdl-a30", "tdl-b100", "tdl-c60", "tdl-c300", "tdl-d10", "tdl-d30",
+    "cdl-a", "cdl-b", "cdl-c", "cdl-d", "cdl-e",
+    "umi", "uma", "rma", "inh",
+    "rt",
+]
+CsiKind = Literal["ls-linear", "ls-nearest", "lmmse", "perfect"]
 SUBCARRIERS_PER_PRB = 12
+_SCALABLE_TDL = ("tdl-a", "tdl-b", "tdl-c", "tdl-d", "tdl-e")
+_SPEED_OF_LIGHT = 299_792_458.0
+# TR 38.901 Table 7.4.1-1: the path-loss and large-scale models of the scenarios end here
+_HIGHEST_CARRIER_HZ = {"umi": 100e9, "uma": 100e9, "inh": 100e9, "rma": 30e9}
 
 
 class _Spec(BaseModel):
@@ -29,12 +43,42 @@ class ChannelSpec(_Spec):
 
     model: ChannelModelName = "tdl-a"
     carrier_frequency_hz: float = Field(default=3.5e9, ge=0.5e9, le=150e9)
-    delay_spread_ns: float = Field(default=100.0, ge=0.0, le=10_000.0, description="RMS delay spread")
+    delay_spread_ns: float = Field(
+        default=100.0, ge=0.0, le=10_000.0, description="RMS delay spread of tdl-a..e and cdl-a..e"
+    )
     speed_kmh: float = Field(
         default=3.0, ge=0.0, le=500.0, description="speed of the terminal; sets the Doppler"
     )
     num_tx_antennas: int = Field(default=1, ge=1, le=16)
     num_rx_antennas: int = Field(default=1, ge=1, le=16)
+    rician_k_db: float = Field(default=10.0, ge=-20.0, le=40.0, description="K factor of model rician")
+    antenna_polarization: Literal["single", "dual"] = Field(
+        default="single", description="of cdl, umi, uma, rma and inh; dual is cross-polarised pairs"
+    )
+    antenna_pattern: Literal["omni", "38.901"] = "omni"
+    los: bool | None = Field(
+        default=None, description="line of sight of umi, uma, rma and inh; None draws it as TR 38.901 says"
+    )
+
+    @model_validator(mode="after")
+    def _check_carrier(self) -> Self:
+        highest = _HIGHEST_CARRIER_HZ.get(self.model, 150e9)
+        if self.carrier_frequency_hz > highest:
+            raise ValueError(
+                f"carrier_frequency_hz must be from 0.5e9 to {highest:g} for model {self.model!r} "
+                f"(TR 38.901 Table 7.4.1-1), not {self.carrier_frequency_hz:g}"
+            )
+        if self.antenna_polarization == "dual" and (self.num_tx_antennas % 2 or self.num_rx_antennas % 2):
+            raise ValueError(
+                "num_tx_antennas and num_rx_antennas must be even with antenna_polarization 'dual', "
+                f"not {self.num_tx_antennas} and {self.num_rx_antennas}"
+            )
+        return self
+
+    @property
+    def max_doppler_hz(self) -> float:
+        """Largest Doppler shift in Hz: speed over wavelength."""
+        return self.speed_kmh / 3.6 * self.carrier_frequency_hz / _SPEED_OF_LIGHT
 
 
 class OfdmSpec(_Spec):
@@ -42,6 +86,11 @@ class OfdmSpec(_Spec):
 
     subcarrier_spacing_khz: Literal[15, 30, 60, 120, 240, 480, 960] = 30
     num_subcarriers: int = Field(default=24 * SUBCARRIERS_PER_PRB, ge=SUBCARRIERS_PER_PRB, le=3300)
+    fft_size: int | None = Field(
+        default=None, ge=SUBCARRIERS_PER_PRB, le=4096, description="None: the power of two that fits"
+    )
+    dc_null: bool = Field(default=False, description="leave the subcarrier at the carrier frequency empty")
+    cyclic_prefix: Literal["normal", "extended"] = "normal"
     num_ofdm_symbols: int = Field(default=14, ge=2, le=14, description="OFDM symbols a slot")
     pilot_symbols: tuple[int, ...] = Field(default=(2, 11), min_length=1)
     num_streams: int = Field(default=1, ge=1, le=4, description="spatially multiplexed layers")
@@ -64,6 +113,37 @@ class OfdmSpec(_Spec):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_grid(self) -> Self:
+        if self.fft_size is not None and self.fft_size < self.num_subcarriers + self.dc_null:
+            raise ValueError(
+                f"fft_size must be at least {self.num_subcarriers + self.dc_null} to hold num_subcarriers"
+                f"{' and the empty one at DC' if self.dc_null else ''}, not {self.fft_size}"
+            )
+        if self.cyclic_prefix == "extended" and (self.subcarrier_spacing_khz, self.num_ofdm_symbols) != (60, 12):
+            raise ValueError(
+                "cyclic_prefix 'extended' exists at subcarrier_spacing_khz 60 with num_ofdm_symbols 12 only "
+                f"(TS 38.211 Table 4.2-1), not at {self.subcarrier_spacing_khz} with {self.num_ofdm_symbols}"
+            )
+        return self
+
+    @property
+    def effective_fft_size(self) -> int:
+        """`fft_size`, or the smallest power of two that holds the subcarriers."""
+        return self.fft_size or 1 << (self.num_subcarriers + self.dc_null - 1).bit_length()
+
+    @property
+    def guard_carriers(self) -> tuple[int, int]:
+        """Empty subcarriers below and above the used ones."""
+        unused = self.effective_fft_size - self.num_subcarriers - self.dc_null
+        return (unused + 1) // 2, unused // 2
+
+    @property
+    def cyclic_prefix_s(self) -> float:
+        """Duration of the cyclic prefix in seconds (TS 38.211 §5.3.1; the longer ones aren't counted on)."""
+        fraction = 144 / 2048 if self.cyclic_prefix == "normal" else 512 / 2048
+        return fraction / (self.subcarrier_spacing_khz * 1e3)
+
     @property
     def slot_duration_s(self) -> float:
         """Duration of a slot in seconds; the mean cyclic prefix is included (TS 38.211 §4.3.2)."""
@@ -72,7 +152,8 @@ class OfdmSpec(_Spec):
     @property
     def symbol_duration_s(self) -> float:
         """Mean duration of an OFDM symbol with its cyclic prefix: 1 ms / 14 at 15 kHz, in seconds."""
-        return 15.0 / self.subcarrier_spacing_khz * 1e-3 / 14
+        symbols_a_slot = 14 if self.cyclic_prefix == "normal" else 12
+        return 15.0 / self.subcarrier_spacing_khz * 1e-3 / symbols_a_slot
 
 
 class ClassSpec(_Spec):
@@ -114,6 +195,19 @@ class LinkSpec(_Spec):
                     f"classes.{name}.mcs must be from 0 to {highest} in mcs_table {self.mcs_table}, "
                     f"not {spec.mcs}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _warn_of_interference(self) -> Self:
+        prefix_ns = self.ofdm.cyclic_prefix_s * 1e9
+        scalable = self.channel.model.startswith("cdl") or self.channel.model in _SCALABLE_TDL
+        if scalable and self.channel.delay_spread_ns > prefix_ns:
+            warnings.warn(
+                f"channel.delay_spread_ns ({self.channel.delay_spread_ns:g}) is longer than the cyclic prefix "
+                f"({prefix_ns:.0f} ns at {self.ofdm.subcarrier_spacing_khz} kHz); the interference between "
+                "symbols that this would cause isn't simulated, so results will be too good",
+                stacklevel=2,
+            )
         return self
 
     @model_validator(mode="after")

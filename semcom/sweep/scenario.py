@@ -1,0 +1,276 @@
+"""Scenario files: images × systems × link × budget × grid, seeds and stop rules, validated before any work."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+
+from semcom.sweep import parts
+from semcom.sweep.grid import Grid
+from semcom.sweep.problems import Problem, ScenarioError, Source, from_validation, nearest
+
+DEFAULT_METRICS = ("psnr", "ssim", "ms_ssim", "lpips", "dists")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SystemSpec(_Model):
+    """One system under test. Its label is its key in `systems`."""
+
+    system: str | None = Field(
+        None, description="registered name or package.module:factory; the label if left out"
+    )
+    options: dict[str, Any] = Field({}, description="keyword arguments of the system")
+    grid: Grid = Field({}, description="axes that only this system has")
+
+
+class BudgetSpec(_Model):
+    """What one message may spend: exactly one of the three."""
+
+    bpp: float | None = Field(None, gt=0, description="bits on the wire per pixel, packet headers included")
+    cbr: float | None = Field(None, gt=0, description="channel uses / (3·H·W), pilots, CRC and parity included")
+    channel_uses: int | None = Field(None, gt=0, description="complex resource elements")
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if sum(value is not None for value in (self.bpp, self.cbr, self.channel_uses)) != 1:
+            raise ValueError("give exactly one of bpp, cbr and channel_uses")
+        return self
+
+
+class StopSpec(_Model):
+    """When a point is finished: at `trials`, or earlier by the first of the other rules that holds.
+
+    Rules are checked after every trial, on the trials before it in order, so that batches don't matter. Only
+    `seconds` depends on the machine: how many trials a point gets by it is not repeatable.
+    """
+
+    trials: int = Field(1, ge=1, description="at most; a trial is one channel realisation of one message")
+    min_trials: int = Field(1, ge=1, description="before any other rule is asked")
+    packet_errors: int | None = Field(None, ge=1, description="lost packets of all classes")
+    seconds: float | None = Field(None, gt=0, description="computing time of the point")
+    half_width: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="of the 95 % interval, per metric or `bler`; all must be reached"
+    )
+
+
+class Scenario(_Model):
+    """A whole sweep. Every field of link, budget and options may become an axis of `grid`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    images: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="files, folders, glob patterns, or sample:NAME"
+    )
+    systems: Annotated[dict[str, SystemSpec], Field(min_length=1)]
+    link: dict[str, Any] = Field({}, description="`kind` and the fields of that link")
+    budget: BudgetSpec
+    grid: Grid
+    stop: StopSpec = StopSpec()
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    pictures: int = Field(4, ge=0, description="images whose reconstructions are kept for looking at")
+
+    @property
+    def link_kind(self) -> str:
+        """Kind of link: a registered name or package.module:factory."""
+        return str(self.link.get("kind", "digital"))
+
+
+def load(source: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
+    """A checked scenario.
+
+    Args:
+        source: path of a YAML file, name of a ready-made scenario, the same as a mapping, or a scenario.
+
+    Raises:
+        ScenarioError: with file, line, key and nearest valid key of everything that is wrong.
+    """
+    if isinstance(source, Scenario):
+        document, data = None, source.model_dump(mode="json")
+    elif isinstance(source, Mapping):
+        document, data = None, dict(source)
+    else:
+        document = _read(Path(source))
+        data = document.data
+    try:
+        scenario = Scenario.model_validate(data)
+    except ValidationError as error:
+        raise ScenarioError(from_validation(error, _paths(Scenario)), document) from error
+    problems = list(_check(scenario))
+    if problems:
+        raise ScenarioError(problems, document)
+    return scenario
+
+
+def ready_made() -> dict[str, Path]:
+    """The scenarios that come with the package, by name."""
+    package = Path(__file__).resolve().parent.parent
+    folders = (package / "scenarios", package.parent / "scenarios")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of scenario files, the digital link's fields included."""
+    result = Scenario.model_json_schema()
+    link = parts.link_model("digital")
+    if link is not None:
+        fields = link.model_json_schema()
+        result["$defs"] |= fields.pop("$defs", {})
+        fields["properties"]["kind"] = {"type": "string", "default": "digital"}
+        result["properties"]["link"] = fields
+    return result
+
+
+def _read(path: Path) -> Source:
+    if not path.exists() and str(path) in ready_made():
+        path = ready_made()[str(path)]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(ready_made())
+        raise ScenarioError([Problem((), f"{path}: cannot be read: {error}; ready-made: {known}")]) from error
+    return Source(path, text)
+
+
+def _check(scenario: Scenario) -> Iterator[Problem]:
+    """What pydantic cannot see: link fields, options, metrics, and that every axis leads to a valid point."""
+    for index, metric in enumerate(scenario.metrics):
+        if not parts.is_metric(metric):
+            yield Problem(("metrics", index), f"unknown metric {metric!r}", nearest(metric, parts.METRICS))
+    for name in scenario.stop.half_width:
+        if name not in (*scenario.metrics, "bler"):
+            known = (*scenario.metrics, "bler")
+            yield Problem(("stop", "half_width", name), f"unknown metric {name!r}", nearest(name, known))
+    if not parts.is_link(scenario.link_kind):
+        hint = nearest(scenario.link_kind, parts.LINKS)
+        yield Problem(("link", "kind"), f"unknown kind of link {scenario.link_kind!r}", hint)
+        return
+    if "snr_db" not in scenario.grid:
+        yield Problem(("grid",), "the axis 'snr_db' is missing", nearest("snr_db", scenario.grid))
+    yield from _check_link(scenario.link, ("link",))
+    for label, spec in scenario.systems.items():
+        yield from _check_system(scenario, label, spec)
+
+
+def _check_system(scenario: Scenario, label: str, spec: SystemSpec) -> Iterator[Problem]:
+    kind, place = spec.system or label, ("systems", label)
+    if not parts.is_system(kind):
+        yield Problem(place, f"unknown system {kind!r}", nearest(kind, parts.system_names()))
+        return
+    model = _options_model(kind)
+    if model is not None:
+        try:
+            model.model_validate(spec.options)
+        except ValidationError as error:
+            yield from from_validation(error, model.model_fields, (*place, "options"))
+    for prefix, grid in ((("grid",), scenario.grid), ((*place, "grid"), spec.grid)):
+        for name, axis in grid.items():
+            for variant, settings in axis.settings(name):
+                where = (*prefix, name) if variant is None else (*prefix, name, variant)
+                for path, value in settings.items():
+                    location = where if variant is None else (*where, path)
+                    yield from _check_setting(scenario, model, location, path, value)
+
+
+def _check_setting(
+    scenario: Scenario, options: type[BaseModel] | None, location: tuple[str | int, ...], path: str, value: Any
+) -> Iterator[Problem]:
+    head, _, rest = path.partition(".")
+    if path == "snr_db":
+        if location[-2:] != ("grid", "snr_db") or len(location) != 2:
+            yield Problem(location, "snr_db is an axis of the top-level grid only")
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            yield Problem(location, f"must be numbers in dB, not {value!r}")
+    elif head == "link" and rest:
+        link = assign(scenario.link, rest, value)
+        yield from (
+            Problem(location, p.message, p.nearest and f"link.{p.nearest}") for p in _check_link(link, ("link",), False)
+        )
+    elif head == "budget" and rest in BudgetSpec.model_fields:
+        try:
+            BudgetSpec.model_validate({rest: value})
+        except ValidationError as error:
+            yield from (Problem(location, p.message) for p in from_validation(error, ()))
+    elif head == "options" and rest:
+        if options is not None and rest not in options.model_fields:
+            hint = nearest(rest, options.model_fields)
+            yield Problem(location, f"unknown option {rest!r}", hint and f"options.{hint}")
+    else:
+        yield Problem(location, f"unknown field {path!r}", nearest(path, _axis_paths(scenario, options)))
+
+
+def _check_link(
+    link: Mapping[str, Any], prefix: tuple[str | int, ...], together: bool = True
+) -> Iterator[Problem]:
+    """Problems of a link; without `together` those that other axes may still cure are left out."""
+    model = parts.link_model(str(link.get("kind", "digital")))
+    if model is None:
+        return
+    try:
+        model.model_validate({key: value for key, value in link.items() if key != "kind"})
+    except ValidationError as error:
+        kept = [item for item in error.errors() if together or item["type"] != "value_error"]
+        if kept:
+            problems = from_validation(error, _paths(model), prefix)
+            yield from (p for p, item in zip(problems, error.errors(), strict=True) if item in kept)
+
+
+def assign(tree: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of nested mappings with the field at a dotted path set."""
+    head, _, rest = path.partition(".")
+    if not rest:
+        return {**tree, head: value}
+    below = tree.get(head)
+    return {**tree, head: assign(below if isinstance(below, Mapping) else {}, rest, value)}
+
+
+def _options_model(kind: str) -> type[BaseModel] | None:
+    """Fields of a system's options from its factory's signature; None where that takes anything."""
+    parameters = inspect.signature(parts.system_factory(kind)).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    fields: dict[str, Any] = {
+        p.name: (Any, ... if p.default is p.empty else p.default)
+        for p in parameters
+        if p.kind is not p.VAR_POSITIONAL
+    }
+    return create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _axis_paths(scenario: Scenario, options: type[BaseModel] | None) -> list[str]:
+    link = parts.link_model(scenario.link_kind)
+    return [
+        "snr_db",
+        *(f"link.{path}" for path in (_paths(link) if link else ())),
+        *(f"budget.{name}" for name in BudgetSpec.model_fields),
+        *(f"options.{name}" for name in (options.model_fields if options else ())),
+    ]
+
+
+def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted paths of a model's fields, nested models included."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        for below in _models(field.annotation):
+            yield from _paths(below, f"{prefix}{name}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    else:
+        for argument in get_args(annotation):
+            yield from _models(argument)
+
+
+def to_yaml(scenario: Scenario) -> str:
+    """The scenario as a file that loads as itself."""
+    return yaml.safe_dump(scenario.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
