@@ -29,7 +29,7 @@ from semcom.receiver.enhancer import Enhancer
 from semcom.train.data import CodedCrops
 from semcom.transmitter.key_codec import KeyEncoder
 
-CROP = 160
+CROP = 128
 QUALITIES = (12, 50)
 _CELLS = CROP // 16
 _FREE = 0.08  # share of the run without a rate term
