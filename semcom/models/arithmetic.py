@@ -115,7 +115,7 @@ class BitModel:
         increment: what one coded bit adds to its count.
     """
 
-    _LIMIT = 1 << 12
+    _LIMIT = 1 << 14
 
     def __init__(self, zeros: int, ones: int, increment: int) -> None:
         self._zeros, self._ones, self._increment = zeros, ones, increment
@@ -136,23 +136,6 @@ class BitModel:
 
 Table = Sequence[int]
 """Cumulative frequencies [0, f0, f0+f1, …, 2**total_bits], strictly increasing."""
-
-
-def table_from_counts(counts: Sequence[int], total_bits: int) -> tuple[int, ...]:
-    """Table of `counts` observed symbols, in integer arithmetic; a symbol never seen gets frequency 1.
-
-    Args:
-        counts: occurrences per symbol, not negative; fewer than 2**total_bits symbols.
-        total_bits: at most 16.
-    """
-    spare = (1 << total_bits) - len(counts)
-    total = max(sum(counts), 1)
-    seen, table = 0, [0]
-    for index, count in enumerate(counts, 1):
-        seen += count
-        table.append(index + spare * seen // total)
-    table[-1] = 1 << total_bits
-    return tuple(table)
 
 
 def encode_symbols(symbols: Iterable[int], tables: Iterable[Table], total_bits: int) -> bytes:

@@ -100,7 +100,9 @@ class U2NetP(nn.Module):
         """
         side = (INPUT_SIZE, INPUT_SIZE)
         x = F.interpolate(image[None], side, mode="bilinear", antialias=True, align_corners=False)
-        x = (x / x.max().clamp(min=1e-6) - x.new_tensor(_MEAN).view(3, 1, 1)) / x.new_tensor(_STD).view(3, 1, 1)
+        x = (x / x.max().clamp(min=1e-6) - x.new_tensor(_MEAN).view(3, 1, 1)) / x.new_tensor(_STD).view(
+            3, 1, 1
+        )
         probability = torch.sigmoid(self(x))
         return F.interpolate(probability, image.shape[1:], mode="bilinear", align_corners=False)[0, 0]
 

@@ -16,6 +16,22 @@ from safetensors.torch import save_file
 
 from semcom import pretrained
 
+_CHECKED = {
+    "against_onnxruntime": "4 Kodak photos at 320x320: largest difference 2.6e-5 with fp32 weights",
+    "fp16_against_fp32": "8 Kodak photos: mean difference of saliency up to 0.006, key cells that differ up to 0.6 %",
+    "ecssd_test_50": {
+        "pictures": "every fourth of masks/ecssd/test, beta^2 = 0.3",
+        "f_beta": 0.919,
+        "f_beta_note": "F per picture, mean, at the best common threshold",
+        "f_beta_of_mean_precision_and_recall": 0.928,
+        "f_beta_adaptive": 0.903,
+        "f_beta_adaptive_note": "threshold twice the mean saliency of the picture",
+        "f_beta_at_one_half": 0.916,
+        "iou_at_one_half": 0.850,
+        "mae": 0.042,
+    },
+}
+
 
 def main(folder: Path) -> None:
     """Writes weights and card to `folder`."""
@@ -31,13 +47,11 @@ def main(folder: Path) -> None:
         "training_data": "DUTS-TR (the authors'); nothing was trained here",
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "precision": "float16 on disk, computed in float32",
-        "checked": CHECKED,
+        "checked": _CHECKED,
         "command": "python -m semcom.train.saliency semcom/profiles/tiny",
     }
     (folder / "saliency.json").write_text(json.dumps(card, indent=2) + "\n")
 
-
-CHECKED: dict[str, str] = {}
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
