@@ -78,7 +78,13 @@ def build_system(kind: str, options: Mapping[str, Any]) -> System:
     """A system. Raises ValueError on a bad option."""
     from semcom.systems import SYSTEMS, build
 
-    return build(kind, **options) if kind in SYSTEMS else _resolve(kind)(**options)
+    if kind in SYSTEMS:
+        return build(kind, **options)
+    try:
+        system: System = _resolve(kind)(**options)
+    except TypeError as error:
+        raise ValueError(f"system {kind}: {error}") from error
+    return system
 
 
 def build_link(link: Mapping[str, Any]) -> Link:

@@ -35,7 +35,9 @@ class BudgetSpec(_Model):
     """What one message may spend: exactly one of the three."""
 
     bpp: float | None = Field(None, gt=0, description="bits on the wire per pixel, packet headers included")
-    cbr: float | None = Field(None, gt=0, description="channel uses / (3·H·W), pilots, CRC and parity included")
+    cbr: float | None = Field(
+        None, gt=0, description="channel uses / (3·H·W), pilots, CRC and parity included"
+    )
     channel_uses: int | None = Field(None, gt=0, description="complex resource elements")
 
     @model_validator(mode="after")
@@ -181,7 +183,11 @@ def _check_system(scenario: Scenario, label: str, spec: SystemSpec) -> Iterator[
 
 
 def _check_setting(
-    scenario: Scenario, options: type[BaseModel] | None, location: tuple[str | int, ...], path: str, value: Any
+    scenario: Scenario,
+    options: type[BaseModel] | None,
+    location: tuple[str | int, ...],
+    path: str,
+    value: Any,
 ) -> Iterator[Problem]:
     head, _, rest = path.partition(".")
     if path == "snr_db":
@@ -192,7 +198,8 @@ def _check_setting(
     elif head == "link" and rest:
         link = assign(scenario.link, rest, value)
         yield from (
-            Problem(location, p.message, p.nearest and f"link.{p.nearest}") for p in _check_link(link, ("link",), False)
+            Problem(location, p.message, p.nearest and f"link.{p.nearest}")
+            for p in _check_link(link, ("link",), False)
         )
     elif head == "budget" and rest in BudgetSpec.model_fields:
         try:

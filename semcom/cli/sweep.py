@@ -1,0 +1,139 @@
+"""`semcom sweep run|status|merge|export|schema` and `semcom report`."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from semcom.cli.errors import one_line_errors
+
+sweep_app = typer.Typer(
+    help="Grids of simulations: resumable, exact, on one machine or many.", no_args_is_help=True
+)
+
+Run = Annotated[Path, typer.Argument(help="Folder of a run.")]
+
+
+class ExecutorName(enum.StrEnum):
+    """Where the work is done."""
+
+    SERIAL = "serial"
+    PROCESSES = "processes"
+    RAY = "ray"
+
+
+@sweep_app.command()
+def run(
+    scenario: Annotated[str, typer.Argument(help="Scenario file, or name of a ready-made one.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default.")] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(help="Photos instead of the scenario's: file, folder or pattern; repeatable."),
+    ] = None,
+    executor: Annotated[ExecutorName, typer.Option(help="Where the work is done.")] = ExecutorName.PROCESSES,
+    workers: Annotated[int | None, typer.Option(help="Default: one per core.", min=1)] = None,
+    threads: Annotated[int, typer.Option(help="Of each worker; results are exact for one value.", min=1)] = 1,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster; auto for a running one.")] = None,
+    batch: Annotated[int, typer.Option(help="Trials in one call of the link.", min=1)] = 64,
+    resume: Annotated[bool, typer.Option(help="Continue a run that is there.")] = True,
+) -> None:
+    """Simulate what is not finished yet. Ctrl-C stops cleanly; the same command continues."""
+    from semcom.sweep import api
+
+    with one_line_errors():
+        result = api.run(
+            scenario,
+            out,
+            images=images or (),
+            executor=executor.value,
+            workers=workers,
+            threads=threads,
+            address=address,
+            batch=batch,
+            resume=resume,
+            show_progress=True,
+        )
+    done = result.statistics
+    assert done is not None
+    typer.echo(result.summary().to_csv(index=False, lineterminator="\n"), nl=False)
+    typer.echo(
+        f"{done.points} points simulated, {done.skipped} were there, {done.failed} failed; {done.encoded} encoded, "
+        f"{done.sent} sent, {done.decoded} decoded, {done.reused} reused; {result.store.folder}",
+        err=True,
+    )
+    _list_failures(result.failures())
+    if done.interrupted:
+        typer.echo("interrupted; the same command continues", err=True)
+        raise typer.Exit(130)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+@sweep_app.command()
+def status(run: Run) -> None:
+    """What is finished, pending and failed."""
+    from semcom.sweep import api
+
+    with one_line_errors():
+        state = api.status(run)
+    failures = state.pop("failures")
+    for name, count in state.items():
+        typer.echo(f"{name:9} {count}")
+    _list_failures(failures)
+
+
+@sweep_app.command()
+def merge(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    out: Annotated[Path, typer.Option(help="New folder.")],
+) -> None:
+    """Put runs together; trials that several have count once."""
+    from semcom.sweep import api
+
+    with one_line_errors():
+        typer.echo(repr(api.merge(runs, out)))
+
+
+@sweep_app.command()
+def export(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="File: .csv, .parquet, or .nc (NetCDF).")] = Path("results.csv"),
+) -> None:
+    """Write the table of all points, in an order and with digits that don't depend on how the run went."""
+    from semcom.sweep import api
+
+    with one_line_errors():
+        typer.echo(api.load(run).export(out))
+
+
+@sweep_app.command()
+def schema() -> None:
+    """Print the JSON schema of scenario files, for editors."""
+    import json
+
+    from semcom.sweep import scenario
+
+    typer.echo(json.dumps(scenario.schema(), indent=1))
+
+
+def report(
+    run: Run,
+    out: Annotated[Path | None, typer.Option(help="Folder; RUN/report by default.")] = None,
+) -> None:
+    """Write a self-contained HTML report of a sweep, and its plots as PNG and PDF."""
+    from semcom.sweep import api, report
+
+    with one_line_errors():
+        typer.echo(report.write(api.load(run), out))
+
+
+def _list_failures(failures: dict[str, dict[str, Any]]) -> None:
+    for record in list(failures.values())[:20]:
+        point = record["point"]
+        where = f"{point['system']}, {point['image']['name']}, {point['snr_db']:g} dB"
+        typer.echo(f"failed: {where}: {record['stage']}: {record['reason']}", err=True)
+    if len(failures) > 20:
+        typer.echo(f"… and {len(failures) - 20} more in failures.json", err=True)

@@ -1,0 +1,311 @@
+"""The engine: keeps the workers busy, shares what can be shared, and writes down what is finished.
+
+    group ─► transmit ─► what arrived ─┬─ seen before: its metrics
+                                       └─ new: reconstruct ─► metrics ─► rows ─► shard
+
+Only this process knows the store. Which worker did what, and when, changes nothing but the time it takes.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Generic, TypeVar
+
+from semcom.sweep.canonical import canonical
+from semcom.sweep.executors import SweepExecutor
+from semcom.sweep.plan import Group, Plan
+from semcom.sweep.rounds import Outcome, Point, Round, trials_per_round
+from semcom.sweep.scenario import StopSpec
+from semcom.sweep.stopping import finished
+from semcom.sweep.store import Store
+from semcom.sweep.tally import Tally
+from semcom.sweep.worker import (
+    Arrival,
+    Encoding,
+    Failure,
+    Reconstructed,
+    Transmitted,
+    prepare,
+    reconstruct,
+    transmit,
+)
+from semcom.sweep.writer import Writer
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+DEFAULT_BATCH = 64
+
+
+@dataclass
+class RunStatistics:
+    """What a run did; `decoded` counts reconstructions computed, `reused` those that were known already."""
+
+    points: int = 0
+    skipped: int = 0
+    failed: int = 0
+    encoded: int = 0
+    sent: int = 0
+    decoded: int = 0
+    reused: int = 0
+    interrupted: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+class Bounded(OrderedDict[K, V], Generic[K, V]):
+    """A mapping that forgets what was used longest ago.
+
+    Args:
+        limit: entries it keeps.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __getitem__(self, key: K) -> V:
+        self.move_to_end(key)
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        if len(self) > self._limit:
+            self.popitem(last=False)
+
+
+class Engine:
+    """Runs a plan into a store, resuming from what is there.
+
+    Args:
+        plan: what to simulate.
+        store: created.
+        executor: see `executors.make_executor`.
+        provenance: goes into every shard.
+        batch: trials in one call of the link, at most, unless a group has more points than that.
+        cache: received messages whose metrics are remembered.
+        advance: told the number of points that are finished or failed, as they come.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        executor: SweepExecutor,
+        provenance: dict[str, Any],
+        batch: int = DEFAULT_BATCH,
+        cache: int = 20_000,
+        advance: Callable[[int], object] = lambda points: None,
+    ) -> None:
+        self.statistics = RunStatistics()
+        self._plan, self._rule, self._executor = plan, plan.scenario.stop, executor
+        self._batch, self._advance = batch, advance
+        self._writer = Writer(store, provenance)
+        self._store = store
+        self._window = 2 * executor.num_workers
+        self._decoded: Bounded[str, dict[str, float]] = Bounded(cache)
+        self._encodings: Bounded[str, list[Encoding]] = Bounded(5000)
+        self._waiting: dict[tuple[str, bool], list[tuple[Round, Outcome]]] = defaultdict(list)
+        self._decodes: deque[tuple[Group, Arrival, bool]] = deque()
+        self._rounds: deque[Round] = deque()
+        self._open: dict[int, Round] = {}
+        self._out: dict[Future[Any], Callable[[Any], None]] = {}
+        self._stopping = False
+
+    def run(self) -> RunStatistics:
+        """Simulates every point that is not finished.
+
+        Ctrl-C (SIGINT) or SIGTERM ends the run after the tasks that are out, and what is finished is stored; a
+        second one ends it at once.
+
+        Raises:
+            ValueError: a system or link cannot be built from its options.
+            OSError: results cannot be written.
+        """
+        for scene in {scene.label: scene for scene in self._plan.scenes()}.values():
+            self._executor.submit(prepare, scene).result()
+        with _interruptible(self._stop):
+            rounds = self._new_rounds()
+            try:
+                while self._fill(rounds) or self._out:
+                    done, _ = wait(self._out, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        self._out.pop(future)(future)
+                    self._writer.flush_if_due()
+            finally:
+                for unsettled in list(self._open.values()):
+                    self._settle(unsettled, last=True)
+                self._writer.flush()
+        self.statistics.warnings = self._writer.warnings
+        return self.statistics
+
+    def _stop(self) -> None:
+        self._stopping = self.statistics.interrupted = True
+
+    def _fill(self, new: Iterator[Round]) -> bool:
+        """Hands out tasks up to the window: reconstructions first, then open points, then new ones."""
+        while len(self._out) < self._window and not self._stopping:
+            if self._decodes:
+                self._submit_decode(*self._decodes.popleft())
+            else:
+                upcoming = self._rounds.popleft() if self._rounds else next(new, None)
+                if upcoming is None:
+                    return False
+                self._submit_transmit(upcoming)
+        return not self._stopping
+
+    def _new_rounds(self) -> Iterator[Round]:
+        """Groups of the plan with what is stored already taken into account."""
+        done, begun = stored_points(self._store, self._rule)
+        for group in self._plan.groups():
+            points = [
+                begun.pop(key, None) or Point(key, snr_db, Tally(), 0.0)
+                for key, snr_db in zip(group.ids, group.snrs_db, strict=True)
+                if key not in done
+            ]
+            skipped = len(group.ids) - len(points)
+            if skipped:
+                self.statistics.skipped += skipped
+                self._advance(skipped)
+            for start in range(0, len(points), self._batch):
+                yield self._round(group, points[start : start + self._batch])
+
+    def _round(self, group: Group, points: list[Point]) -> Round:
+        return Round(group, points, trials_per_round(self._rule, points, self._batch))
+
+    def _submit_transmit(self, current: Round) -> None:
+        self._open[id(current)] = current
+        scene, photo = current.group.scene, current.group.photo
+        key = canonical([scene.kind, scene.options, scene.budget, photo.sha256])
+        known = tuple(self._encodings[key]) if key in self._encodings else ()
+        future = self._executor.submit(transmit, scene, photo, tuple(current.jobs), known)
+        self._out[future] = lambda done: self._transmitted(current, key, known, done)
+
+    def _transmitted(
+        self, current: Round, key: str, known: tuple[Encoding, ...], future: Future[Transmitted]
+    ) -> None:
+        error = future.exception()
+        if error is not None:
+            result = Transmitted(None, (_died("transmit", error),) * len(current.jobs), {})
+        else:
+            result = future.result()
+        if result.encoding is not None and result.encoding not in known:
+            self.statistics.encoded += 1
+            self._encodings[key] = [*known, result.encoding]
+        self.statistics.sent += len(current.jobs)
+        share = {stage: seconds / len(current.jobs) for stage, seconds in result.seconds.items()}
+        for job, outcome, arrival in zip(current.jobs, current.outcomes, result.arrivals, strict=True):
+            outcome.seconds |= share
+            if isinstance(arrival, Failure):
+                outcome.failure = arrival
+                continue
+            outcome.counts, outcome.received = arrival.counts, arrival.key
+            keep = current.group.keep_pictures and job.trial == 0
+            self._look_up(current, outcome, arrival, keep)
+        if current.complete:
+            self._settle(current)
+
+    def _look_up(self, current: Round, outcome: Outcome, arrival: Arrival, keep: bool) -> None:
+        """Metrics of what arrived: known, on their way, or to be computed."""
+        draw = keep and not self._store.picture(arrival.key).exists()
+        if arrival.key in self._decoded and not draw:
+            self.statistics.reused += 1
+            outcome.metrics = self._decoded[arrival.key]
+            return
+        on_its_way = next((d for d in (draw, True) if (arrival.key, d) in self._waiting), None)
+        if on_its_way is None:
+            self._decodes.append((current.group, arrival, draw))
+        else:
+            self.statistics.reused += 1
+        self._waiting[arrival.key, draw if on_its_way is None else on_its_way].append((current, outcome))
+
+    def _submit_decode(self, group: Group, arrival: Arrival, draw: bool) -> None:
+        future = self._executor.submit(
+            reconstruct, group.scene, group.photo, arrival.received, group.metrics, draw
+        )
+        self._out[future] = lambda done: self._reconstructed((arrival.key, draw), done)
+
+    def _reconstructed(self, key: tuple[str, bool], future: Future[Reconstructed | Failure]) -> None:
+        error = future.exception()
+        result = future.result() if error is None else _died("decode", error)
+        self.statistics.decoded += 1
+        if isinstance(result, Reconstructed):
+            self._decoded[key[0]] = dict(result.metrics)
+            if result.picture is not None:
+                self._writer.picture(key[0], result.picture)
+        for index, (current, outcome) in enumerate(self._waiting.pop(key)):
+            if isinstance(result, Failure):
+                outcome.failure = result
+            else:
+                outcome.metrics = result.metrics
+                if index == 0:
+                    outcome.seconds |= result.seconds
+            if current.complete and id(current) in self._open:
+                self._settle(current)
+
+    def _settle(self, current: Round, last: bool = False) -> None:
+        del self._open[id(current)]
+        rows, unfinished, failures = current.settle(self._rule)
+        self._writer.rows(rows)
+        by_id = {point.id: point for point in current.points}
+        for key, failure in failures.items():
+            description = current.group.description(by_id[key].snr_db)
+            self._writer.failure(key, description, failure)
+        if last:
+            return
+        if unfinished:
+            self._rounds.append(self._round(current.group, unfinished))
+        finished_now = [key for key in by_id if key not in failures and all(key != p.id for p in unfinished)]
+        self._writer.succeeded(finished_now)
+        self.statistics.points += len(finished_now)
+        self.statistics.failed += len(failures)
+        self._advance(len(finished_now) + len(failures))
+
+
+def stored_points(store: Store, rule: StopSpec) -> tuple[set[str], dict[str, Point]]:
+    """Ids of the stored points that are finished, and the others with what they have."""
+    reach = store.reach()
+    done = {key for key, trials in reach.items() if trials >= rule.trials}
+    begun: dict[str, Point] = {}
+    if len(done) < len(reach):
+        for row in store.rows(reach.keys() - done):
+            snr_db = json.loads(row.point)["snr_db"]
+            point = begun.setdefault(row.id, Point(row.id, snr_db, Tally(), 0.0))
+            point.tally.merge(row.tally)
+            point.seconds += sum(row.seconds.values())
+    finished_early = {key for key, point in begun.items() if finished(rule, point.tally, point.seconds)}
+    return done | finished_early, {key: begun[key] for key in begun.keys() - finished_early}
+
+
+def _died(stage: str, error: BaseException) -> Failure:
+    return Failure(stage, " ".join(f"{type(error).__name__}: {error}".split()), "")
+
+
+@contextmanager
+def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
+    """The first SIGINT or SIGTERM calls `stop`, the second raises KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        stop()
+
+    asked: list[int] = []
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,240 @@
+"""Where tasks run, behind `concurrent.futures.Executor`: here, in local processes, or on a Ray cluster.
+
+Every worker computes with the same number of threads, because a sum of floats depends on how threads split it.
+A worker that dies takes one task with it: the task is tried again elsewhere, the worker is replaced, and a task
+that keeps killing its worker fails on its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import connection
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+_ATTEMPTS = 3
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class WorkerDied(RuntimeError):  # noqa: N818  # an event, as in BrokenProcessPool
+    """A worker process ended in the middle of a task."""
+
+
+class Worker(Protocol):
+    """A place that runs one task at a time."""
+
+    def start(self) -> None:
+        """Makes it ready; again after it died. Raises RuntimeError."""
+        ...
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Runs a task. Raises WorkerDied, and whatever the task raises."""
+        ...
+
+    def stop(self) -> None:
+        """Ends it."""
+        ...
+
+
+class SerialExecutor(Executor):
+    """Runs each task in `submit`."""
+
+    num_workers = 1
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """See `concurrent.futures.Executor`."""
+        future: Future[T] = Future()
+        try:
+            with _torch_threads(self._threads):
+                future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class PoolExecutor(Executor):
+    """A fixed number of workers, one thread of this process per worker handing it tasks.
+
+    Args:
+        workers: not yet started.
+    """
+
+    def __init__(self, workers: list[Worker]) -> None:
+        self.num_workers = len(workers)
+        self._tasks: queue.Queue[_Task | None] = queue.Queue()
+        self._broken: Exception | None = None
+        self._leaving = threading.Lock()
+        self._workers = workers
+        self._threads = [threading.Thread(target=self._serve, args=(w,), daemon=True) for w in workers]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """See `concurrent.futures.Executor`."""
+        task = _Task(function, args)
+        if self._broken is None:
+            self._tasks.put(task)
+        else:
+            task.future.set_exception(self._broken)
+        return task.future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Ends the workers; a task that is running is not waited for."""
+        for _ in self._threads:
+            self._tasks.put(None)
+        for worker in self._workers:
+            worker.stop()
+
+    def _serve(self, worker: Worker) -> None:
+        """A worker's life. It takes no task before it is ready, so that none waits for a machine that is gone."""
+        ready = False
+        while True:
+            if not ready:
+                try:
+                    worker.start()
+                except Exception as error:
+                    self._leave(error)
+                    return
+                ready = True
+            task = self._tasks.get()
+            if task is None:
+                return
+            ready = self._run(worker, task)
+
+    def _run(self, worker: Worker, task: _Task) -> bool:
+        try:
+            task.future.set_result(worker.call(task.function, *task.args))
+        except WorkerDied as error:
+            task.attempts += 1
+            if task.attempts < _ATTEMPTS:
+                self._tasks.put(task)
+            else:
+                task.future.set_exception(
+                    WorkerDied(f"the worker died {_ATTEMPTS} times on this task (out of memory?): {error}")
+                )
+            return False
+        except Exception as error:
+            task.future.set_exception(error)
+        return True
+
+    def _leave(self, error: Exception) -> None:
+        """The last worker that cannot start refuses what waits and what will come."""
+        with self._leaving:
+            self.num_workers -= 1
+            if self.num_workers:
+                return
+        self._broken = error
+        while not self._tasks.empty():
+            task = self._tasks.get()
+            if task is not None:
+                task.future.set_exception(error)
+
+
+class _Task:
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.function, self.args = function, args
+        self.future: Future[Any] = Future()
+        self.attempts = 0
+
+
+class ProcessWorker:
+    """A spawned process of its own.
+
+    Args:
+        threads: it computes with.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._pool: ProcessPoolExecutor | None = None
+
+    def start(self) -> None:
+        """See `Worker`."""
+        self._pool = ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), initializer=set_up_worker, initargs=(self._threads,)
+        )
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """See `Worker`."""
+        assert self._pool is not None
+        try:
+            return self._pool.submit(function, *args).result()
+        except BrokenProcessPool as error:
+            raise WorkerDied(str(error)) from error
+
+    def stop(self) -> None:
+        """See `Worker`."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def set_up_worker(threads: int) -> None:
+    """First thing in a worker process: threads, no Ctrl-C of its own, and no life after its parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_threads(threads)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def set_threads(threads: int) -> None:
+    """Threads of every numerical library of this process, before it is imported where possible."""
+    os.environ |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+SweepExecutor = SerialExecutor | PoolExecutor
+
+
+def make_executor(kind: str, workers: int | None, threads: int, address: str | None) -> SweepExecutor:
+    """An executor.
+
+    Args:
+        kind: `serial`, `processes` or `ray`.
+        workers: default one per core (of the cluster).
+        threads: per worker.
+        address: of the Ray cluster; `auto` for a running one, None to start one here.
+
+    Raises:
+        ValueError: unknown kind, or Ray is not installed or not there.
+    """
+    if kind == "serial":
+        return SerialExecutor(threads)
+    if kind == "processes":
+        count = workers or max(1, (os.cpu_count() or 1) // threads)
+        return PoolExecutor([ProcessWorker(threads) for _ in range(count)])
+    if kind == "ray":
+        from semcom.sweep.ray_workers import ray_workers
+
+        return PoolExecutor(list(ray_workers(workers, threads, address)))
+    raise ValueError(f"unknown executor {kind!r}; known: serial, processes, ray")
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    torch = sys.modules.get("torch") or __import__("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)

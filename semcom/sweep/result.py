@@ -1,0 +1,280 @@
+"""Views of a run: pandas, xarray, plots, pictures. What was not simulated is missing, never zero."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from semcom.sweep.canonical import canonical
+from semcom.sweep.store import STAGES, Store
+from semcom.sweep.tally import Losses, Tally, bler_interval, student_t
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from semcom.sweep.engine import RunStatistics
+
+
+class SweepResult:
+    """The results of a run, finished or not.
+
+    Args:
+        folder: of the run.
+
+    Attributes:
+        statistics: of the run that has just ended; None for one that was loaded.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.store = Store(folder)
+        self.statistics: RunStatistics | None = None
+
+    def __repr__(self) -> str:
+        return f"SweepResult({str(self.store.folder)!r}: {len(self.to_pandas())} points)"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per point, in canonical order, the same digits however the run went.
+
+        Columns: the axes (`system`, `image`, `snr_db` and every field that varies), `trials`, rates and metrics
+        as means over the trials, `METRIC_half_width` and `bler…_low`/`_high` (95 %), counts, `id`.
+        """
+        return self._points.drop(columns=[c for c in self._points if c.startswith("_")])
+
+    def summary(self) -> pd.DataFrame:
+        """Over the images: one row per combination of the other axes.
+
+        Rates are of all packets. Metrics are means over images; their `half_width` is that of the mean over
+        images (Student's t), or over trials where there is one image.
+        """
+        axes = [axis for axis in self.axes if axis != "image"]
+        grouped = self._points.groupby(axes, sort=False, dropna=False)
+        rows = [dict(zip(axes, key, strict=True)) | self._summarise(part) for key, part in grouped]
+        return pd.DataFrame(rows)
+
+    def to_xarray(self) -> xr.Dataset:
+        """Every column of `to_pandas` as a variable over the axes; missing points are NaN."""
+        frame = self.to_pandas().drop(columns="id")
+        return frame.set_index(self.axes).to_xarray()
+
+    def plot(
+        self, metric: str, x: str = "snr_db", hue: str = "system", ax: Axes | None = None, **where: Any
+    ) -> Axes:
+        """A curve with its 95 % band per value of `hue`, over the images.
+
+        Args:
+            metric: a column of `summary`.
+            x, hue: axes; the last part of a dotted name is enough.
+            ax: to draw on.
+            where: value of every other axis that has several.
+
+        Raises:
+            ValueError: no such column or axis, or an axis is left open.
+        """
+        from semcom.sweep.plots import plot_curves
+
+        return plot_curves(self, metric, x, hue, ax, where)
+
+    def show(self, image: str | None = None, snr_db: float | Sequence[float] | None = None) -> Figure:
+        """The pictures of an image: systems down, SNRs across, the original first.
+
+        Raises:
+            ValueError: no picture was kept.
+        """
+        from semcom.sweep.plots import show_pictures
+
+        return show_pictures(self, image, snr_db)
+
+    def export(self, path: str | Path) -> Path:
+        """Writes `to_pandas` as .csv or .parquet, or `to_xarray` as .nc. Raises ValueError on another ending."""
+        path = Path(path)
+        if path.suffix == ".csv":
+            self.to_pandas().to_csv(path, index=False, lineterminator="\n")
+        elif path.suffix == ".parquet":
+            self.to_pandas().to_parquet(path, index=False)
+        elif path.suffix == ".nc":
+            self.to_xarray().to_netcdf(path, engine="h5netcdf")
+        else:
+            raise ValueError(f"cannot export to {path.name}: use .csv, .parquet or .nc")
+        return path
+
+    def failures(self) -> dict[str, dict[str, Any]]:
+        """Points that failed when last tried, with `reason`."""
+        return self.store.failures()
+
+    def seconds(self) -> dict[str, float]:
+        """Computing time per stage, over everything stored."""
+        totals = dict.fromkeys(STAGES, 0.0)
+        for row in self.store.rows():
+            for stage, seconds in row.seconds.items():
+                totals[stage] += seconds
+        return totals
+
+    @property
+    def axes(self) -> list[str]:
+        """Columns that say which point a row is: system, the fields that vary, image, snr_db."""
+        return self._table[1]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Measured metrics."""
+        return self._table[2]
+
+    def axis(self, name: str) -> str:
+        """The axis of a name or of the last part of it. Raises ValueError."""
+        found = [axis for axis in self.axes if axis == name or axis.endswith(f".{name}")]
+        if len(found) != 1:
+            raise ValueError(f"{name!r} is not one of the axes: {', '.join(self.axes)}")
+        return found[0]
+
+    def pictures(self) -> pd.DataFrame:
+        """Axes and `path` of every reconstruction that was kept."""
+        table = self._points
+        paths = [
+            str(self.store.picture(key)) if key and self.store.picture(key).exists() else None
+            for key in table["_received"]
+        ]
+        kept = table[self.axes].assign(path=paths, _photo=table["_photo"])
+        return kept[kept["path"].notna()]
+
+    def original(self, photo: str) -> Path | None:
+        """The copy of an original whose reconstructions were kept, by SHA-256."""
+        return next(iter(sorted(self.store.pictures.glob(f"original-{photo}.*"))), None)
+
+    @property
+    def _points(self) -> pd.DataFrame:
+        return self._table[0]
+
+    @cached_property
+    def _table(self) -> tuple[pd.DataFrame, list[str], list[str]]:
+        tallies: dict[str, Tally] = {}
+        points: dict[str, dict[str, Any]] = {}
+        received: dict[str, str | None] = {}
+        for row in self.store.rows():
+            tallies.setdefault(row.id, Tally()).merge(row.tally)
+            received[row.id] = received.get(row.id) or row.received
+            if row.id not in points:
+                points[row.id] = json.loads(row.point)
+        if not points:
+            return (
+                pd.DataFrame({"system": [], "image": [], "snr_db": [], "id": []}),
+                ["system", "image", "snr_db"],
+                [],
+            )
+        fields = pd.DataFrame([_fields(point) | {"id": key} for key, point in points.items()])
+        axes = _axes(fields)
+        metrics = sorted({name for point in points.values() for name in point["metrics"]})
+        measured = pd.DataFrame(
+            [
+                _measures(tallies[key], metrics)
+                | {"_received": received[key], "_photo": point["image"]["sha256"], "_tally": tallies[key]}
+                for key, point in points.items()
+            ]
+        )
+        measured = measured.reindex(columns=sorted(measured.columns, key=_column_order(metrics)))
+        table = pd.concat([fields[axes], measured, fields[["id"]]], axis=1)
+        return _sorted(table, axes), axes, metrics
+
+    def _summarise(self, part: pd.DataFrame) -> dict[str, Any]:
+        row: dict[str, Any] = {"images": part["image"].nunique(), "trials": int(part["trials"].sum())}
+        shared = [c for c in part if c == "cbr" or c.split("_")[0] == "bpp" or c == "channel_uses"]
+        row |= {column: part[column].mean() for column in shared}
+        tallies: list[Tally] = list(part["_tally"])
+        for name in sorted(
+            {name for tally in tallies for name in tally.sums if name.split(".")[0] == "lost"}
+        ):
+            row |= _bler([tally for tally in tallies if name in tally.sums], name.removeprefix("lost"))
+        for metric in self.metrics:
+            values = part.groupby("image")[metric].mean()
+            row[metric] = values.mean()
+            row[f"{metric}_half_width"] = (
+                student_t(len(values) - 1) * values.std() / len(values) ** 0.5
+                if len(values) > 1
+                else part[f"{metric}_half_width"].iloc[0]
+            )
+        return row
+
+
+def _fields(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that may be an axis, flat: labels by name, link, budget and options by path."""
+    flat = {
+        "system": point["system"],
+        "image": point["image"]["name"],
+        "snr_db": point["snr_db"],
+        "seed": point["seed"],
+    }
+    for part in ("link", "budget", "options"):
+        flat |= dict(_flatten(point[part], part))
+    return flat | {f"label:{name}": value for name, value in point["labels"].items()}
+
+
+def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from _flatten(below, f"{path}.{key}")
+    else:
+        yield path, value if isinstance(value, bool | int | float | str) else canonical(value)
+
+
+def _axes(fields: pd.DataFrame) -> list[str]:
+    """Columns that vary beyond what the system and the variants already say; renames labels in place."""
+    labels = [column for column in fields if column.startswith("label:")]
+    fields.rename(columns={column: column.removeprefix("label:") for column in labels}, inplace=True)
+    names = [column.removeprefix("label:") for column in labels]
+    given = ["system", *names]
+    others = [c for c in fields if c not in (*given, "image", "snr_db", "id")]
+    groups = fields.groupby(given, dropna=False)
+    varying = [c for c in others if (groups[c].nunique(dropna=False) > 1).any()]
+    return ["system", *names, *varying, "image", "snr_db"]
+
+
+def _sorted(table: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+    def key(column: pd.Series[Any]) -> pd.Series[Any]:
+        return column if pd.api.types.is_numeric_dtype(column) else column.map(str)
+
+    return table.sort_values([*axes, "id"], key=key, kind="stable", ignore_index=True)
+
+
+def _measures(tally: Tally, metrics: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"trials": tally.trials}
+    pixels = tally.total("pixels")
+    bits = {name: tally.total(name) for name in tally.sums if name.startswith("bits.")}
+    row["bpp"] = sum(bits.values()) / pixels
+    row |= {f"bpp_{name.removeprefix('bits.')}": value / pixels for name, value in bits.items()}
+    row["channel_uses"] = tally.mean("channel_uses")
+    row["cbr"] = tally.total("channel_uses") / (3 * pixels)
+    for name in [name for name in tally.sums if name.split(".")[0] == "lost"]:
+        row |= _bler([tally], name.removeprefix("lost"))
+    for name in metrics:
+        row[name], row[f"{name}_half_width"] = tally.mean(name), tally.half_width(name)
+    return row
+
+
+def _bler(tallies: list[Tally], suffix: str) -> dict[str, Any]:
+    """Counts, rate and interval of all classes or of one."""
+    losses = [Losses.of(tally, suffix) for tally in tallies]
+    lost, packets = sum(item.lost for item in losses), sum(item.packets for item in losses)
+    end = suffix.replace(".", "_")
+    if not packets:
+        return {}
+    low, high = bler_interval(losses)
+    rates = {f"bler{end}": lost / packets, f"bler{end}_low": low, f"bler{end}_high": high}
+    return {f"packets{end}": int(packets), f"lost{end}": int(lost)} | rates
+
+
+def _column_order(metrics: Sequence[str]) -> Any:
+    heads = ["trials", "bpp", "channel_uses", "cbr", "bler", "packets", "lost", *metrics]
+
+    def order(column: str) -> tuple[int, str]:
+        head = next(
+            (i for i, name in enumerate(heads) if column == name or column.startswith(f"{name}_")), 99
+        )
+        return head, column
+
+    return order

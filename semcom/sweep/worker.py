@@ -1,0 +1,242 @@
+"""The two tasks of a sweep, as they run in a worker: transmit a batch, reconstruct one received message.
+
+Both are pure functions of their arguments; a worker only keeps what is slow to make (systems, links, photos).
+No exception leaves a task: what goes wrong is returned, because not every exception survives a process border.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from semcom.message import Budget, LinkReport, Message, PacketSize, ReceivedMessage
+from semcom.sweep import parts
+from semcom.sweep.canonical import canonical
+from semcom.sweep.plan import Photo, Scene
+from semcom.sweep.tally import PSNR_OF_EQUALS_DB
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from semcom.message import Link, System
+
+_NO_REPORT = LinkReport(None, 0, {})
+_PHOTOS_KEPT, _PARTS_KEPT = 8, 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial of one point."""
+
+    point: str
+    snr_db: float
+    trial: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A message, and every price the encoder asked for on the way with the answer it got.
+
+    An encoder sees of a link only `Budget.cost`. A link that gives the same answers gets the same message, so
+    the message is used again without asking what the links have in common.
+    """
+
+    limit: int
+    message: Message
+    prices: tuple[tuple[tuple[PacketSize, ...], int], ...]
+    bits: Mapping[str, int]
+
+    def holds_for(self, budget: Budget) -> bool:
+        """Whether encoding for this budget would give the same message."""
+        return budget.limit == self.limit and all(budget.cost(sizes) == cost for sizes, cost in self.prices)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What arrived of one job. `key` names the content, the system and the original."""
+
+    key: str
+    received: ReceivedMessage
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something could not be done."""
+
+    stage: str
+    reason: str
+    trace: str
+
+
+@dataclass(frozen=True)
+class Transmitted:
+    """Result of `transmit`: one arrival or failure per job, in order."""
+
+    encoding: Encoding | None
+    arrivals: tuple[Arrival | Failure, ...]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Reconstructed:
+    """Result of `reconstruct`."""
+
+    metrics: Mapping[str, float]
+    picture: bytes | None
+    seconds: Mapping[str, float]
+
+
+def prepare(scene: Scene) -> None:
+    """Builds a system and a link, so that a bad option is an error before any work. Raises ValueError."""
+    _system(scene.kind, canonical(scene.options))
+    _link(canonical(scene.link))
+
+
+def transmit(scene: Scene, photo: Photo, jobs: Sequence[Job], known: Sequence[Encoding]) -> Transmitted:
+    """Encodes a photo, unless a known encoding holds, and sends it once per job in one call of the link."""
+    start = time.perf_counter()
+    try:
+        image = _photo(photo.path, photo.sha256)
+        link = _link(canonical(scene.link))
+        budget = parts.build_budget(scene.budget, image.shape[-1], image.shape[-2], link)
+        encoding = next((e for e in known if e.holds_for(budget)), None)
+        encoding = encoding or _encode(scene, image, budget)
+    except Exception as error:
+        return Transmitted(None, (_failure("encode", error),) * len(jobs), {})
+    encoded = time.perf_counter()
+    arrivals = tuple(_send(scene, photo, encoding, link, jobs))
+    return Transmitted(encoding, arrivals, {"encode": encoded - start, "link": time.perf_counter() - encoded})
+
+
+def reconstruct(
+    scene: Scene, photo: Photo, received: ReceivedMessage, metrics: Sequence[str], keep_picture: bool
+) -> Reconstructed | Failure:
+    """Decodes a received message and compares the picture with the original."""
+    import torch
+
+    stage = "decode"
+    try:
+        start = time.perf_counter()
+        system = _system(scene.kind, canonical(scene.options))
+        with torch.inference_mode():
+            picture = system.decode(received).image
+            decoded, stage = time.perf_counter(), "metrics"
+            original = _photo(photo.path, photo.sha256)
+            values = {name: _measure(name, picture, original) for name in metrics}
+        seconds = {"decode": decoded - start, "metrics": time.perf_counter() - decoded}
+        return Reconstructed(values, _png(picture) if keep_picture else None, seconds)
+    except Exception as error:
+        return _failure(stage, error)
+
+
+def received_key(scene: Scene, photo: Photo, received: ReceivedMessage) -> str:
+    """SHA-256 of all that decides a reconstruction and its metrics."""
+    hashed = sha256(
+        canonical([scene.kind, scene.options, photo.sha256, received.width, received.height]).encode()
+    )
+    for stream in received.streams:
+        hashed.update(f"\n{stream.name}:{len(stream.chunks)}".encode())
+        for chunk in stream.chunks:
+            hashed.update(b",-" if chunk is None else b",%d:" % len(chunk) + chunk)
+    return hashed.hexdigest()
+
+
+def _encode(scene: Scene, image: Tensor, budget: Budget) -> Encoding:
+    import torch
+
+    from semcom.packets import bits_on_wire
+
+    prices: dict[tuple[PacketSize, ...], int] = {}
+
+    def cost(sizes: Sequence[PacketSize]) -> int:
+        asked = tuple(sizes)
+        if asked not in prices:
+            prices[asked] = budget.cost(asked)
+        return prices[asked]
+
+    with torch.inference_mode():
+        message = _system(scene.kind, canonical(scene.options)).encode(image, replace(budget, cost=cost))
+    recorded = () if "bpp" in scene.budget else tuple(prices.items())  # bytes cost the same on every link
+    return Encoding(budget.limit, message, recorded, bits_on_wire(message))
+
+
+def _send(
+    scene: Scene, photo: Photo, encoding: Encoding, link: Link, jobs: Sequence[Job]
+) -> list[Arrival | Failure]:
+    """One call for all jobs; if that fails one call each, so that only the job at fault fails."""
+    try:
+        received = link.send([encoding.message] * len(jobs), [j.snr_db for j in jobs], [j.seed for j in jobs])
+        return [_arrival(scene, photo, encoding, r) for r in received]
+    except Exception as error:
+        if len(jobs) == 1:
+            return [_failure("link", error)]
+        return [result for job in jobs for result in _send(scene, photo, encoding, link, [job])]
+
+
+def _arrival(scene: Scene, photo: Photo, encoding: Encoding, received: ReceivedMessage) -> Arrival:
+    classes = received.report.classes
+    counts = {
+        "pixels": encoding.message.num_pixels,
+        "channel_uses": received.report.channel_uses,
+        "packets": sum(report["packets"] for report in classes.values()),
+        "lost": sum(report["lost"] for report in classes.values()),
+    }
+    counts |= {f"bits.{stream}": bits for stream, bits in encoding.bits.items()}
+    for name, report in classes.items():
+        counts |= {f"packets.{name}": report["packets"], f"lost.{name}": report["lost"]}
+    # The report stays here: a decoder must depend on nothing but what arrived, or it could not be shared.
+    arrived = replace(received, report=_NO_REPORT)
+    return Arrival(received_key(scene, photo, arrived), arrived, counts)
+
+
+def _measure(name: str, picture: Tensor, original: Tensor) -> float:
+    value = float(parts.metric(name)(picture[None], original[None]).item())
+    return PSNR_OF_EQUALS_DB if name == "psnr" and value == float("inf") else value
+
+
+def _png(picture: Tensor) -> bytes:
+    from PIL import Image
+
+    from semcom.models.pixels import to_pixels
+
+    buffer = io.BytesIO()
+    Image.fromarray(to_pixels(picture)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _failure(stage: str, error: Exception) -> Failure:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return Failure(stage, reason, "".join(traceback.format_exception(error)))
+
+
+@lru_cache(maxsize=_PARTS_KEPT)
+def _system(kind: str, options: str) -> System:
+    return parts.build_system(kind, json.loads(options))
+
+
+@lru_cache(maxsize=_PARTS_KEPT)
+def _link(link: str) -> Link:
+    return parts.build_link(json.loads(link))
+
+
+@lru_cache(maxsize=_PHOTOS_KEPT)
+def _photo(path: str, digest: str | None) -> Tensor:
+    """A photo; `digest` makes a file that was replaced another one."""
+    from semcom import images
+
+    return images.load(path)
+
+
+def forget() -> None:
+    """Drops what this worker keeps, for a process that goes on to other things."""
+    for kept in (_system, _link, _photo):
+        kept.cache_clear()

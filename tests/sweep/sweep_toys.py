@@ -1,0 +1,127 @@
+"""Tiny systems, links and metrics with the real contracts, importable in worker processes."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from semcom.message import (
+    Budget,
+    LinkReport,
+    Message,
+    PacketSize,
+    Protection,
+    ReceivedMessage,
+    Reconstruction,
+    Stream,
+)
+from semcom.packets import pack, packet_sizes, unpack
+
+
+class ToySystem:
+    """Sends the mean colour of each of 2×2 quarters as one packet of 3 bytes; a lost quarter is grey.
+
+    Args:
+        log: a file that gets a line per encode and decode, to count them.
+        kill_once: a file; while it is missing, the first decode makes it and ends the process.
+        poison: every decode with something lost ends the process.
+        refuse: raises when something is lost.
+        seconds: a decode takes.
+    """
+
+    def __init__(
+        self,
+        log: str | None = None,
+        kill_once: str | None = None,
+        poison: bool = False,
+        refuse: bool = False,
+        seconds: float = 0.0,
+    ) -> None:
+        self._log, self._kill_once, self._poison = log, kill_once, poison
+        self._refuse, self._seconds = refuse, seconds
+
+    def encode(self, image: Tensor, budget: Budget) -> Message:
+        self._note("encode")
+        height, width = image.shape[-2:]
+        means = torch.nn.functional.adaptive_avg_pool2d(image, 2).flatten(1).T  # [4, 3]
+        chunks = tuple(bytes((row * 255).round().to(torch.uint8).tolist()) for row in means)
+        streams = (
+            Stream("header", Protection.CRITICAL, (b"H",)),
+            Stream("image", Protection.DETAIL, chunks),
+        )
+        message = Message(streams, width, height)
+        budget.cost(packet_sizes(message))
+        return message
+
+    def decode(self, received: ReceivedMessage) -> Reconstruction:
+        self._note("decode")
+        time.sleep(self._seconds)
+        chunks = received.chunks("image")
+        if self._kill_once and not Path(self._kill_once).exists():
+            Path(self._kill_once).touch()
+            os._exit(1)
+        if None in chunks and self._poison:
+            os._exit(1)
+        if None in chunks and self._refuse:
+            raise RuntimeError("a quarter is missing")
+        quarters = torch.tensor([list(c) if c is not None else [128] * 3 for c in chunks]) / 255
+        image = torch.nn.functional.interpolate(
+            quarters.T.reshape(1, 3, 2, 2), size=(received.height, received.width), mode="nearest"
+        )[0]
+        return Reconstruction(image)
+
+    def _note(self, what: str) -> None:
+        if self._log:
+            with Path(self._log).open("a") as file:
+                file.write(what + "\n")
+
+
+class ToyLink:
+    """Loses each packet with a probability that falls with the SNR; each seed on its own.
+
+    Args:
+        slope: dB per nat of the loss probability.
+        fail_at_db: raises for a batch that has this SNR.
+    """
+
+    def __init__(self, slope: float = 5.0, fail_at_db: float | None = None) -> None:
+        self._slope, self._fail_at_db = slope, fail_at_db
+
+    def send(
+        self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
+    ) -> list[ReceivedMessage]:
+        snrs = list(snr_db) if isinstance(snr_db, Sequence) else [snr_db] * len(messages)
+        if self._fail_at_db in snrs:
+            raise RuntimeError(f"cannot do {self._fail_at_db} dB")
+        return [self._send(*job) for job in zip(messages, snrs, seeds, strict=True)]
+
+    def channel_uses(self, sizes: Sequence[PacketSize]) -> int:
+        return sum(4 * size for _, size in sizes)
+
+    def _send(self, message: Message, snr_db: float, seed: int) -> ReceivedMessage:
+        generator, loss = random.Random(seed), 2.718281828 ** (-(snr_db + 5) / self._slope)
+        packets = pack(message)
+        arrived = [None if generator.random() < loss else packet.data for packet in packets]
+        arrived[0] = packets[0].data
+        classes = {
+            name: {
+                "packets": sum(p.protection == name for p in packets),
+                "lost": sum(
+                    p.protection == name and a is None for p, a in zip(packets, arrived, strict=True)
+                ),
+            }
+            for name in {p.protection for p in packets}
+        }
+        report = LinkReport(snr_db, self.channel_uses(packet_sizes(message)), classes)
+        return ReceivedMessage(unpack(message, arrived), message.width, message.height, report)
+
+
+def mse(preds: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error per picture."""
+    return ((preds - target) ** 2).mean((1, 2, 3))
