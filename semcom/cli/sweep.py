@@ -60,8 +60,9 @@ def run(
     assert done is not None
     typer.echo(result.summary().to_csv(index=False, lineterminator="\n"), nl=False)
     typer.echo(
-        f"{done.points} points simulated, {done.skipped} were there, {done.failed} failed; {done.encoded} encoded, "
-        f"{done.sent} sent, {done.decoded} decoded, {done.reused} reused; {result.store.folder}",
+        f"{done.points} points simulated, {done.skipped} were there, {done.failed} failed; "
+        f"{done.encoded} encoded, {done.sent} sent, {done.decoded} decoded, {done.reused} reused; "
+        f"results in {result.store.folder}",
         err=True,
     )
     _list_failures(result.failures())

@@ -35,9 +35,9 @@ def run(
 ) -> SweepResult:
     """Simulates every point of a scenario that is not finished yet.
 
-    The result is the same, to the last digit, for any executor, number of workers, batch and order, and after
-    any interruption, on machines of one kind with the same `threads`; with another number of threads or another
-    processor, floating-point sums inside the models may round differently.
+    The result is the same, to the last digit, for any executor, number of workers, batch and order, and
+    after any interruption, on machines of one kind with the same `threads`; with another number of threads
+    or another processor, floating-point sums inside the models may round differently.
 
     Args:
         scenario: path of a YAML file, name of a ready-made scenario, the same as a mapping, or a `Scenario`.

@@ -123,8 +123,8 @@ class Engine:
     def run(self) -> RunStatistics:
         """Simulates every point that is not finished.
 
-        Ctrl-C (SIGINT) or SIGTERM ends the run after the tasks that are out, and what is finished is stored; a
-        second one ends it at once.
+        Ctrl-C (SIGINT) or SIGTERM ends the run after the tasks that are out, and what is finished is
+        stored; a second one ends it at once.
 
         Raises:
             ValueError: a system or link cannot be built from its options.
@@ -167,7 +167,7 @@ class Engine:
         done, begun = stored_points(self._store, self._rule)
         for group in self._plan.groups():
             points = [
-                begun.pop(key, None) or Point(key, snr_db, Tally(), 0.0)
+                begun.pop(key) if key in begun else Point(key, snr_db, Tally(), 0.0)
                 for key, snr_db in zip(group.ids, group.snrs_db, strict=True)
                 if key not in done
             ]

@@ -1,8 +1,8 @@
 """Where tasks run, behind `concurrent.futures.Executor`: here, in local processes, or on a Ray cluster.
 
-Every worker computes with the same number of threads, because a sum of floats depends on how threads split it.
-A worker that dies takes one task with it: the task is tried again elsewhere, the worker is replaced, and a task
-that keeps killing its worker fails on its own.
+Every worker computes with the same number of threads, because a sum of floats depends on how threads split
+it. A worker that dies takes one task with it: the task is tried again elsewhere, the worker is replaced, and
+a task that keeps killing its worker fails on its own.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class PoolExecutor(Executor):
             worker.stop()
 
     def _serve(self, worker: Worker) -> None:
-        """A worker's life. It takes no task before it is ready, so that none waits for a machine that is gone."""
+        """A worker's life. It takes a task only when ready, so that none waits for a machine that is gone."""
         ready = False
         while True:
             if not ready:

@@ -5,7 +5,6 @@ A group is everything that shares one encoding: a system, a link, a budget and a
 
 from __future__ import annotations
 
-import glob
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -169,7 +168,7 @@ def _matches(entry: str) -> list[Path]:
         return sorted(child for child in path.iterdir() if child.suffix.lower() in _SUFFIXES)
     if path.exists():
         return [path]
-    return sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
 
 
 def _hash(path: Path) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -88,7 +89,7 @@ def show_pictures(result: SweepResult, image: str | None, snr_db: float | Sequen
             cell.set_title(
                 title if title == "original" else f"{', '.join(map(str, key))}, {title}", fontsize=8
             )
-            if isinstance(path, str) or path is original:
+            if isinstance(path, str | Path):
                 cell.imshow(Image.open(path))
     return figure
 

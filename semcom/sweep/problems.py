@@ -38,7 +38,7 @@ class Problem:
 
 
 class ScenarioError(ValueError):
-    """A scenario cannot be used. The message has one line per problem: file, line, key, what to write instead.
+    """A scenario cannot be used. One line per problem: file, line, key, what to write instead.
 
     Attributes:
         problems: all that was found.

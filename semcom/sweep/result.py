@@ -42,8 +42,8 @@ class SweepResult:
     def to_pandas(self) -> pd.DataFrame:
         """One row per point, in canonical order, the same digits however the run went.
 
-        Columns: the axes (`system`, `image`, `snr_db` and every field that varies), `trials`, rates and metrics
-        as means over the trials, `METRIC_half_width` and `bler…_low`/`_high` (95 %), counts, `id`.
+        Columns: the axes (`system`, `image`, `snr_db` and every field that varies), `trials`, rates and
+        metrics as means over the trials, `METRIC_half_width` and `bler…_low`/`_high` (95 %), counts, `id`.
         """
         return self._points.drop(columns=[c for c in self._points if c.startswith("_")])
 
@@ -92,7 +92,7 @@ class SweepResult:
         return show_pictures(self, image, snr_db)
 
     def export(self, path: str | Path) -> Path:
-        """Writes `to_pandas` as .csv or .parquet, or `to_xarray` as .nc. Raises ValueError on another ending."""
+        """Writes `to_pandas` as .csv or .parquet, `to_xarray` as .nc. Raises ValueError on another ending."""
         path = Path(path)
         if path.suffix == ".csv":
             self.to_pandas().to_csv(path, index=False, lineterminator="\n")

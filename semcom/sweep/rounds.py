@@ -1,4 +1,4 @@
-"""Bookkeeping of points in the middle of being simulated: which trials are out, and what to add up in order."""
+"""Bookkeeping of points in the middle of being simulated: which trials are out, what to add up in order."""
 
 from __future__ import annotations
 

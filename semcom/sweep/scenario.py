@@ -1,4 +1,4 @@
-"""Scenario files: images × systems × link × budget × grid, seeds and stop rules, validated before any work."""
+"""Scenario files: images × systems × link × budget × grid, seeds, stop rules; validated before any work."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ class SystemSpec(_Model):
     """One system under test. Its label is its key in `systems`."""
 
     system: str | None = Field(
-        None, description="registered name or package.module:factory; the label if left out"
+        default=None, description="registered name or package.module:factory; the label if left out"
     )
-    options: dict[str, Any] = Field({}, description="keyword arguments of the system")
-    grid: Grid = Field({}, description="axes that only this system has")
+    options: dict[str, Any] = Field(default={}, description="keyword arguments of the system")
+    grid: Grid = Field(default={}, description="axes that only this system has")
 
 
 class BudgetSpec(_Model):
     """What one message may spend: exactly one of the three."""
 
-    bpp: float | None = Field(None, gt=0, description="bits on the wire per pixel, packet headers included")
-    cbr: float | None = Field(
-        None, gt=0, description="channel uses / (3·H·W), pilots, CRC and parity included"
+    bpp: float | None = Field(
+        default=None, gt=0, description="bits on the wire per pixel, packet headers included"
     )
-    channel_uses: int | None = Field(None, gt=0, description="complex resource elements")
+    cbr: float | None = Field(
+        default=None, gt=0, description="channel uses / (3·H·W), pilots, CRC and parity included"
+    )
+    channel_uses: int | None = Field(default=None, gt=0, description="complex resource elements")
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -54,12 +56,14 @@ class StopSpec(_Model):
     `seconds` depends on the machine: how many trials a point gets by it is not repeatable.
     """
 
-    trials: int = Field(1, ge=1, description="at most; a trial is one channel realisation of one message")
-    min_trials: int = Field(1, ge=1, description="before any other rule is asked")
-    packet_errors: int | None = Field(None, ge=1, description="lost packets of all classes")
-    seconds: float | None = Field(None, gt=0, description="computing time of the point")
+    trials: int = Field(
+        default=1, ge=1, description="at most; a trial is one channel realisation of one message"
+    )
+    min_trials: int = Field(default=1, ge=1, description="before any other rule is asked")
+    packet_errors: int | None = Field(default=None, ge=1, description="lost packets of all classes")
+    seconds: float | None = Field(default=None, gt=0, description="computing time of the point")
     half_width: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="of the 95 % interval, per metric or `bler`; all must be reached"
+        default={}, description="of the 95 % interval, per metric or `bler`; all must be reached"
     )
 
 
@@ -68,17 +72,17 @@ class Scenario(_Model):
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     description: str = ""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     images: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="files, folders, glob patterns, or sample:NAME"
     )
     systems: Annotated[dict[str, SystemSpec], Field(min_length=1)]
-    link: dict[str, Any] = Field({}, description="`kind` and the fields of that link")
+    link: dict[str, Any] = Field(default={}, description="`kind` and the fields of that link")
     budget: BudgetSpec
     grid: Grid
     stop: StopSpec = StopSpec()
     metrics: tuple[str, ...] = DEFAULT_METRICS
-    pictures: int = Field(4, ge=0, description="images whose reconstructions are kept for looking at")
+    pictures: int = Field(default=4, ge=0, description="images whose reconstructions are kept for looking at")
 
     @property
     def link_kind(self) -> str:

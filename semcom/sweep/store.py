@@ -3,9 +3,9 @@
     RUN/scenario.yaml     RUN/failures.json     RUN/pictures/KEY.png
     RUN/shards/*.parquet  rows: point, first trial, number of trials, sums and sums of squares
 
-A row covers the trials [first_trial, first_trial + trials) of a point. Trials are functions of their point and
-number, so rows that overlap repeat each other: reading takes one gapless chain from trial 0 and counts nothing
-twice, whatever was interrupted, run in parallel or merged.
+A row covers the trials [first_trial, first_trial + trials) of a point. Trials are functions of their point
+and number, so rows that overlap repeat each other: reading takes one gapless chain from trial 0 and counts
+nothing twice, whatever was interrupted, run in parallel or merged.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Store:
         return path
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Shards one by one; one that is damaged is left out with a warning, so that its points are redone."""
+        """Shards one by one; a damaged one is left out with a warning, so that its points are redone."""
         for path in self.shard_paths():
             try:
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from statistics import NormalDist
 
 UNIT = 10**9
 PSNR_OF_EQUALS_DB = 100.0
@@ -40,8 +41,8 @@ class Sums:
 class Tally:
     """Number of trials and sums of every quantity over them.
 
-    Quantities are `pixels`, `channel_uses`, `bits.STREAM`, `packets.CLASS`, `lost.CLASS`, `lost` (all classes)
-    and the metrics by name.
+    Quantities are `pixels`, `channel_uses`, `bits.STREAM`, `packets.CLASS`, `lost.CLASS`, `packets` and
+    `lost` of all classes, and the metrics by name.
     """
 
     trials: int = 0
@@ -105,12 +106,11 @@ def bler_interval(points: Sequence[Losses]) -> tuple[float, float]:
     """95 % Wilson interval of a packet error rate whose packets share a channel realisation.
 
     Packets of one burst fade together, so they say less than as many independent ones. The interval is
-    computed with the effective number of packets, packets / design effect (Kish, Survey Sampling, 1965). The
-    design effect comes from the spread between the trials (ratio estimator, Cochran, Sampling Techniques, 1977,
-    §6.3); with fewer than ten trials, or none or all packets lost, a burst counts as one packet.
+    computed with the effective number of packets, packets / design effect (Kish, Survey Sampling, 1965).
+    The design effect comes from the spread between the trials (ratio estimator, Cochran, Sampling
+    Techniques, 1977, §6.3); with fewer than ten trials, or none or all packets lost, a burst counts as one
+    packet.
     """
-    from channels.report import wilson_interval
-
     lost, packets = sum(p.lost for p in points), sum(p.packets for p in points)
     trials = sum(p.trials for p in points)
     rate, effective = lost / packets, float(trials)
@@ -122,7 +122,16 @@ def bler_interval(points: Sequence[Losses]) -> tuple[float, float]:
         variance = trials / (trials - 1) * residuals / packets**2
         effective = rate * (1 - rate) / variance if variance > 0 else packets
     effective = min(effective, packets)
-    return wilson_interval(rate * effective, effective)
+    return _wilson(rate, effective)
+
+
+def _wilson(rate: float, trials: float) -> tuple[float, float]:
+    """Wilson score interval (JASA, 1927) of a rate seen in `trials` trials, which need not be whole."""
+    z = NormalDist().inv_cdf(0.5 + _CONFIDENCE / 2)
+    scale = 1 + z * z / trials
+    centre = (rate + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / scale
+    return (0.0 if rate == 0 else centre - half, 1.0 if rate == 1 else centre + half)
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,8 @@
 """The two tasks of a sweep, as they run in a worker: transmit a batch, reconstruct one received message.
 
-Both are pure functions of their arguments; a worker only keeps what is slow to make (systems, links, photos).
-No exception leaves a task: what goes wrong is returned, because not every exception survives a process border.
+Both are pure functions of their arguments; a worker only keeps what is slow to make (systems, links,
+photos). No exception leaves a task: what goes wrong is returned, because not every exception survives a
+process border.
 """
 
 from __future__ import annotations

@@ -29,9 +29,11 @@ class Writer:
         self._last = time.monotonic()
 
     def rows(self, rows: list[Row]) -> None:
+        """Takes rows for the next shard."""
         self._rows += rows
 
     def failure(self, key: str, description: str, failure: Failure) -> None:
+        """Takes a point that failed."""
         self._failures[key] = {
             "point": json.loads(description),
             "stage": failure.stage,
@@ -41,10 +43,12 @@ class Writer:
         self._failures_changed = True
 
     def succeeded(self, keys: list[str]) -> None:
+        """Takes points off the list of failures."""
         for key in keys:
             self._failures_changed |= self._failures.pop(key, None) is not None
 
     def picture(self, key: str, data: bytes) -> None:
+        """Writes a reconstruction at once; pictures are for looking, so that an error is a warning."""
         try:
             write_atomically(self._store.picture(key), data)
         except OSError as error:
@@ -63,6 +67,7 @@ class Writer:
             self._last = time.monotonic()
 
     def flush(self) -> None:
+        """Writes what there is. Raises OSError; nothing is forgotten then."""
         if self._rows:
             self._store.write_shard(self._rows, self._provenance)
             self._rows = []
