@@ -11,9 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from semcom.header import Header
@@ -53,16 +51,14 @@ class Receiver:
         with clock("enhance"):
             x0, notes = self._restored(received, header, thumb)
         with clock("decode"):
-            image = self.decoder.correct(
-                x0, *(torch.from_numpy(a).float() for a in (latents, key_map[None], arrived[None]))
-            )
+            image = self.decoder.correct(x0, latents, key_map[None].float(), arrived[None].float())
         lost = sum(chunk is None for chunk in received.chunks("key"))
         if lost:
             notes.append(f"{lost} of {header.key_packets} key packets lost")
         return Reconstruction(
             image=image[:, : header.height, : header.width].contiguous(),
-            key_mask=torch.from_numpy(key_map),
-            received=torch.from_numpy(arrived).float(),
+            key_mask=key_map,
+            received=arrived.float(),
             notes=tuple(notes),
             seconds=clock.seconds,
             parts={} if thumb is None else {"hci": thumb},
@@ -85,15 +81,14 @@ class Receiver:
         note = "HCI lost: colour card only" if card is not None else "HCI and colour card lost: grey picture"
         return from_card(card, header.width, header.height), [note]
 
-    def _key(
-        self, received: ReceivedMessage, header: Header
-    ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]:
+    def _key(self, received: ReceivedMessage, header: Header) -> tuple[Tensor, Tensor, Tensor]:
         """Key map, latents and arrived cells; without the mask the key packets cannot be read."""
         grid = key_grid(header.width, header.height)
         mask = next(iter(received.chunks("mask")), None)
-        key_map = np.zeros(grid, bool) if mask is None else keymap.decode(mask, *grid)
+        key_map = torch.zeros(grid, dtype=torch.bool) if mask is None else keymap.decode(mask, *grid)
         packets = received.chunks("key") if mask is not None else ()
-        return key_map, *key_bitstream.decode(packets, key_map, self.tables)
+        latents, arrived = key_bitstream.decode(packets, key_map.numpy(), self.tables)
+        return key_map, torch.from_numpy(latents).float(), torch.from_numpy(arrived)
 
 
 class _Clock:

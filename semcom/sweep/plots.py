@@ -31,18 +31,28 @@ LABELS = {
 
 
 def plot_curves(
-    result: SweepResult, metric: str, x: str, hue: str, ax: Axes | None, where: Mapping[str, Any]
+    result: SweepResult,
+    metric: str,
+    x: str,
+    hue: str,
+    ax: Axes | None,
+    where: Mapping[str, Any],
+    envelope: str | None = None,
 ) -> Axes:
     """See `SweepResult.plot`."""
-    table, x, hue = result.summary(), result.axis(x), result.axis(hue)
+    x, hue = result.axis(x), result.axis(hue)
+    table = result.summary() if envelope is None else result.envelope(metric, envelope)
     if metric not in table:
         known = [column for column in table if not column.endswith(("_half_width", "_low", "_high"))]
         raise ValueError(f"no column {metric!r}; there are {', '.join(known)}")
-    table = select(result, table, {x, hue, "image"}, where)
+    best_of = set() if envelope is None else {result.axis(envelope)}
+    own = [axis for axis in result.own_axes if axis not in {x, hue} | best_of]
+    table = select(result, table, {x, hue, "image", *own} | best_of, where)
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-    for value, curve in table.groupby(hue, sort=False):
-        _curve(ax, curve.sort_values(x), x, metric, str(value))
+    for key, curve in table.groupby([hue, *own], sort=False, dropna=False):
+        label = ", ".join(str(value) for value in key if pd.notna(value))
+        _curve(ax, curve.sort_values(x), x, metric, label)
     ax.set(xlabel=LABELS.get(x, x), ylabel=LABELS.get(metric, metric))
     ax.grid(alpha=0.3)
     ax.legend(title=None if hue == "system" else hue)
@@ -54,7 +64,8 @@ def select(
 ) -> pd.DataFrame:
     """Rows at given values of axes. Raises ValueError if an axis that is not free is left with several."""
     for name, value in where.items():
-        table = table[table[result.axis(name)] == value]
+        column = table[result.axis(name)]
+        table = table[(column == value) | column.isna()]
     for axis in result.axes:
         if axis in table and axis not in free and table[axis].nunique(dropna=True) > 1:
             values = ", ".join(map(str, table[axis].unique()))

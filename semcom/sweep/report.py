@@ -66,7 +66,7 @@ def write(result: SweepResult, out: str | Path | None = None) -> Path:
 
 def _figures(result: SweepResult) -> Iterator[tuple[str, str, Figure]]:
     """(file name, title, figure) of every curve over the SNR, one per setting of the other axes."""
-    others = [axis for axis in result.axes if axis not in ("system", "image", "snr_db")]
+    others = [axis for axis in result.axes if axis not in ("system", "image", "snr_db", *result.own_axes)]
     summary = result.summary()
     settings = summary[others].drop_duplicates().to_dict("records") if others else [{}]
     metrics = [*result.metrics, *(["bler"] if "bler" in summary else [])]

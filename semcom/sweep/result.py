@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from semcom.sweep.engine import RunStatistics
 
+_HIGHER_IS_BETTER = ("psnr", "ssim", "ms_ssim")
+
 
 class SweepResult:
     """The results of a run, finished or not.
@@ -63,8 +65,22 @@ class SweepResult:
         frame = self.to_pandas().drop(columns="id")
         return frame.set_index(self.axes).to_xarray()
 
+    def envelope(self, metric: str, over: str) -> pd.DataFrame:
+        """Rows of `summary` that are best in a metric among the values of the axis `over`."""
+        table, over = self.summary(), self.axis(over)
+        others = [axis for axis in self.axes if axis not in ("image", over)]
+        groups = table.groupby(others, sort=False, dropna=False)[metric]
+        best = groups.idxmax() if metric in _HIGHER_IS_BETTER else groups.idxmin()
+        return table.loc[best].reset_index(drop=True)
+
     def plot(
-        self, metric: str, x: str = "snr_db", hue: str = "system", ax: Axes | None = None, **where: Any
+        self,
+        metric: str,
+        x: str = "snr_db",
+        hue: str = "system",
+        ax: Axes | None = None,
+        envelope: str | None = None,
+        **where: Any,
     ) -> Axes:
         """A curve with its 95 % band per value of `hue`, over the images.
 
@@ -72,6 +88,7 @@ class SweepResult:
             metric: a column of `summary`.
             x, hue: axes; the last part of a dotted name is enough.
             ax: to draw on.
+            envelope: an axis of which the best value is taken at every point, such as the MCS of a baseline.
             where: value of every other axis that has several.
 
         Raises:
@@ -79,7 +96,7 @@ class SweepResult:
         """
         from semcom.sweep.plots import plot_curves
 
-        return plot_curves(self, metric, x, hue, ax, where)
+        return plot_curves(self, metric, x, hue, ax, where, envelope)
 
     def show(self, image: str | None = None, snr_db: float | Sequence[float] | None = None) -> Figure:
         """The pictures of an image: systems down, SNRs across, the original first.
@@ -120,6 +137,11 @@ class SweepResult:
     def axes(self) -> list[str]:
         """Columns that say which point a row is: system, the fields that vary, image, snr_db."""
         return self._table[1]
+
+    @property
+    def own_axes(self) -> list[str]:
+        """Axes that only some systems have."""
+        return [axis for axis in self.axes if self._points[axis].isna().any()]
 
     @property
     def metrics(self) -> list[str]:

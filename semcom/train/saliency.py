@@ -18,7 +18,7 @@ from semcom import pretrained
 
 _CHECKED = {
     "against_onnxruntime": "4 Kodak photos at 320x320: largest difference 2.6e-5 with fp32 weights",
-    "fp16_against_fp32": "8 Kodak photos: mean difference of saliency up to 0.006, key cells that differ up to 0.6 %",
+    "fp16_against_fp32": "8 Kodak photos: saliency differs by up to 0.006 on average, 0.6 % of the key cells",
     "ecssd_test_50": {
         "pictures": "every fourth of masks/ecssd/test, beta^2 = 0.3",
         "f_beta": 0.919,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -50,7 +51,7 @@ class _Plan:
     image: Tensor  # padded to the grid
     width: int
     height: int
-    key_map: NDArray[np.bool_]
+    key_map: Tensor  # [rows,columns] bool
     card: bytes | None
 
 
@@ -75,11 +76,11 @@ class Transmitter:
             BudgetError: not even the coarsest HCI fits.
         """
         height, width = image.shape[-2:]
-        key_map = self.selector.select(image, options.key_area, options.key_mask).numpy()
+        key_map = self.selector.select(image, options.key_area, options.key_mask)
         colours = card.encode(image) if options.card else None
         padded = pad_to_grid(image)
         thumb = hci.thumbnail(padded)
-        nothing = np.zeros_like(key_map)
+        nothing = torch.zeros_like(key_map)
         for areas, chosen_card in ((key_map, colours), (nothing, colours), (nothing, None)):
             plan = _Plan(padded, width, height, areas, chosen_card)
             message = self._fit(plan, thumb, budget)
@@ -112,7 +113,7 @@ class Transmitter:
         key_packets: list[bytes] = []
         if plan.key_map.any():
             latents = self.key_encoder.quantised(plan.image, coded).numpy()
-            key_packets = key_bitstream.encode(latents, plan.key_map, self.tables)
+            key_packets = key_bitstream.encode(latents, plan.key_map.numpy(), self.tables)
         header = Header(plan.width, plan.height, quality, len(key_packets), plan.card is not None)
         streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
         if plan.card is not None:
