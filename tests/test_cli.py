@@ -134,3 +134,23 @@ def test_help_lists_the_commands():
     assert run.returncode == 0
     for command in ("send", "train"):
         assert command in run.stdout
+
+
+def test_channels_are_listed_and_described(tmp_path):
+    listed = semcom("channels", "list")
+    assert {"awgn", "tdl-a", "cdl-c", "uma"} <= {line.split()[0] for line in listed.stdout.splitlines()}
+    spec = tmp_path / "link.yaml"
+    spec.write_text("channel: {model: tdl-c, delay_spread_ns: 300, carrier_frequency_hz: 7.0e9}\n")
+    described = semcom("channels", "describe", spec)
+    assert described.returncode == 0, described.stderr
+    for words in ("tdl-c", "300 ns", "7 GHz"):
+        assert words in described.stdout
+
+
+def test_a_bad_spec_file_is_one_line(tmp_path):
+    spec = tmp_path / "link.yaml"
+    spec.write_text("channel: {model: tdl-c, delay_spread_nss: 300}\n")
+    run = semcom("channels", "describe", spec)
+    assert run.returncode == 2
+    assert "delay_spread_nss" in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from semcom.cli.channels import channels_app
 from semcom.cli.send import send
+from semcom.cli.sweep import report, sweep_app
 from semcom.cli.train import train
 
 app = typer.Typer(
@@ -13,6 +15,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(send)
+app.add_typer(sweep_app, name="sweep")
+app.command()(report)
+app.add_typer(channels_app, name="channels")
 app.command()(train)
 
 
