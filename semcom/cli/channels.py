@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from semcom.cli.errors import one_line_errors
+from semcom.cli.specs import link_spec, read_yaml
 
 channels_app = typer.Typer(help="What is simulated between the antennas.", no_args_is_help=True)
 
@@ -28,19 +29,6 @@ def describe_spec(
 ) -> None:
     """Describe a link specification in plain words and units."""
     with one_line_errors():
-        fields = {} if spec is None else _read_yaml(spec)
         from channels.describe import describe
-        from channels.spec import LinkSpec
 
-        typer.echo(describe(LinkSpec.model_validate(fields)))
-
-
-def _read_yaml(path: Path) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text()) or {}
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
+        typer.echo(describe(link_spec({} if spec is None else read_yaml(spec))))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from semcom.cli.errors import one_line_errors
+from semcom.cli.specs import link_spec, read_yaml
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from channels.spec import LinkSpec
     from semcom.message import Budget, Link
 
 
@@ -24,6 +24,7 @@ class Csi(enum.StrEnum):
 
     LINEAR = "ls-linear"
     NEAREST = "ls-nearest"
+    LMMSE = "lmmse"
     PERFECT = "perfect"
 
 
@@ -34,6 +35,9 @@ def send(
     delay_spread_ns: Annotated[float, typer.Option(help="RMS delay spread in ns.")] = 100.0,
     speed_kmh: Annotated[float, typer.Option(help="Speed of the terminal in km/h.")] = 3.0,
     csi: Annotated[Csi, typer.Option(help="Channel knowledge at the receiver.")] = Csi.LINEAR,
+    link: Annotated[
+        Path | None, typer.Option(help="YAML link specification instead of the four channel options.")
+    ] = None,
     bpp: Annotated[float, typer.Option(help="Budget in bits on the wire per pixel.")] = 0.03,
     cbr: Annotated[
         float | None, typer.Option(help="Budget in channel uses / (3·H·W) instead of --bpp.")
@@ -54,20 +58,21 @@ def send(
 
         photo = images.load(image)
         announce("loading the models")
-        spec = _link_spec(
-            channel={"model": channel, "delay_spread_ns": delay_spread_ns, "speed_kmh": speed_kmh},
-            ofdm={"csi": csi.value},
-        )
+        options = {
+            "channel": {"model": channel, "delay_spread_ns": delay_spread_ns, "speed_kmh": speed_kmh},
+            "ofdm": {"csi": csi.value},
+        }
+        spec = link_spec(options if link is None else read_yaml(link))
         from channels.digital import DigitalLink
         from semcom.link import ChannelLink, transmit
         from semcom.report import write_report
         from semcom.semantic import SemanticSystem
         from semcom.transmitter.chain import TransmitOptions
 
-        link = ChannelLink(DigitalLink(spec))
+        carrier = ChannelLink(DigitalLink(spec))
         system = SemanticSystem(profile, TransmitOptions(key_area=key_area, card=card))
-        budget = _budget(photo, link, bpp, cbr)
-        result = transmit(photo, system, link, budget, snr_db, seed, announce)
+        budget = _budget(photo, carrier, bpp, cbr)
+        result = transmit(photo, system, carrier, budget, snr_db, seed, announce)
         announce("writing the report")
         command = {"image": str(image), "snr_db": snr_db, "seed": seed, "link": spec.model_dump(mode="json")}
         report = write_report(out, photo, result, command)
@@ -88,12 +93,6 @@ def _stages(total: int) -> Iterator[Callable[[str], None]]:
             progress.update(task, description=stage, advance=1)
 
         yield announce
-
-
-def _link_spec(**fields: dict[str, Any]) -> LinkSpec:
-    from channels.spec import LinkSpec
-
-    return LinkSpec.model_validate(fields)
 
 
 def _budget(photo: Tensor, link: Link, bpp: float, cbr: float | None) -> Budget:
