@@ -1,0 +1,101 @@
+"""Plans: identities of points, grids, laziness."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tracemalloc
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semcom.sweep import scenario
+from semcom.sweep.plan import Plan, find_photos
+from semcom.sweep.problems import ScenarioError
+
+
+def _ids(plan: Plan) -> list[str]:
+    return [key for group in plan.groups() for key in group.ids]
+
+
+def test_id_is_the_sha256_of_the_canonical_description(toy: Callable[..., Any]) -> None:
+    for group in Plan(scenario.load(toy())).groups():
+        for key, snr_db in zip(group.ids, group.snrs_db, strict=True):
+            point = json.loads(group.description(snr_db))
+            text = json.dumps(point, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            assert key == sha256(text.encode()).hexdigest()
+            assert point["snr_db"] == snr_db
+            assert point["image"]["sha256"] == sha256(Path(group.photo.path).read_bytes()).hexdigest()
+
+
+def test_points_are_the_product_of_all_axes(toy: Callable[..., Any]) -> None:
+    grid = {
+        "snr_db": [0, 5],
+        "link.slope": [1, 2, 3],
+        "pair": {"a": {"link.fail_at_db": 90, "budget.bpp": 2}, "b": {"link.fail_at_db": 91}},
+    }
+    plan = Plan(scenario.load(toy(grid=grid)))
+    points = [json.loads(g.description(s)) for g in plan.groups() for s in g.snrs_db]
+    assert len(points) == len(plan) == len(set(_ids(plan))) == 2 * 3 * 2 * 4
+    seen = {
+        (p["link"]["slope"], p["labels"]["pair"], p["link"]["fail_at_db"], p["budget"]["bpp"]) for p in points
+    }
+    pairs = [("a", 90, 2), ("b", 91, 1)]
+    assert seen == {(slope, *pair) for slope, pair in itertools.product([1, 2, 3], pairs)}
+
+
+def test_extending_a_grid_keeps_the_points_that_were_there(toy: Callable[..., Any]) -> None:
+    before = _ids(Plan(scenario.load(toy())))
+    wider = toy(grid={"snr_db": [-10, -5, 0, 5, 30], "link.slope": [5.0, 6.0]}, link={"slope": 5.0})
+    assert set(_ids(Plan(scenario.load(toy(link={"slope": 5.0}))))) < set(_ids(Plan(scenario.load(wider))))
+    longer = toy(stop={"trials": 99}, pictures=0)
+    assert _ids(Plan(scenario.load(longer))) == before
+
+
+@pytest.mark.parametrize("change", [{"seed": 8}, {"budget": {"bpp": 2.0}}, {"metrics": ["psnr"]}])
+def test_what_changes_the_numbers_changes_the_id(toy: Callable[..., Any], change: dict[str, Any]) -> None:
+    assert not set(_ids(Plan(scenario.load(toy())))) & set(_ids(Plan(scenario.load(toy(**change)))))
+
+
+def test_system_axes_multiply_only_that_system(toy: Callable[..., Any]) -> None:
+    spec = {"system": "sweep_toys:ToySystem"}
+    systems = {"plain": spec, "varied": spec | {"grid": {"options.seconds": [0.0, 0.1, 0.2]}}}
+    assert len(Plan(scenario.load(toy(systems=systems)))) == (1 + 3) * 4 * 4
+
+
+def test_images_by_file_folder_and_pattern_count_once(photos: Path) -> None:
+    entries = (
+        str(photos / "photo1.png"),
+        str(photos),
+        str(photos / "*.png"),
+        str(photos / "**" / "photo[23].png"),
+    )
+    names = [photo.name for photo in find_photos(entries)]
+    assert names == ["photo1.png", "photo0.png", "photo2.png", "photo3.png"]
+
+
+def test_images_that_are_missing_or_have_one_name_are_errors(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"no image matches '.*nothing'"):
+        find_photos((str(tmp_path / "nothing"),))
+    (tmp_path / "photo1.png").write_bytes(b"another")
+    with pytest.raises(ScenarioError, match="one name"):
+        find_photos((str(photos), str(tmp_path)))
+
+
+def test_expanding_a_plan_keeps_nothing(toy: Callable[..., Any]) -> None:
+    """The peak of a plan ten times as long is no higher."""
+
+    def peak(count: int) -> int:
+        values = list(range(1, count + 1))
+        plan = Plan(scenario.load(toy(grid={"snr_db": [0, 1], "link.slope": values, "link.other": values})))
+        tracemalloc.start()
+        for group in plan.groups():
+            assert len(group.ids) == 2
+        _, top = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return top
+
+    assert peak(45) < 2 * peak(14)

@@ -1,0 +1,163 @@
+"""Views: pandas, xarray, exports, plots, pictures, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from PIL import Image
+from scipy import stats
+
+from semcom.sweep import api, report
+from semcom.sweep.result import SweepResult
+
+
+@pytest.fixture(scope="module")
+def result(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> SweepResult:
+    """Two systems, one with an axis of its own, a common axis with variants, one failing point per image."""
+    scenario = {
+        "name": "views",
+        "images": [str(photos)],
+        "systems": {
+            "plain": {"system": "sweep_toys:ToySystem"},
+            "varied": {"system": "sweep_toys:ToySystem", "grid": {"options.seconds": [0.0, 0.001]}},
+        },
+        "link": {"kind": "sweep_toys:ToyLink", "fail_at_db": 5.0},
+        "budget": {"bpp": 1.0},
+        "grid": {
+            "snr_db": [-5, 0, 5, 30],
+            "fading": {"mild": {"link.slope": 4.0}, "harsh": {"link.slope": 9.0}},
+        },
+        "stop": {"trials": 4},
+        "metrics": ["psnr", "sweep_toys:mse"],
+        "pictures": 2,
+    }
+    return api.run(scenario, tmp_path_factory.mktemp("run"), executor="serial")
+
+
+def test_axes_are_what_varies(result: SweepResult) -> None:
+    assert result.axes == ["system", "fading", "options.seconds", "image", "snr_db"]
+    assert result.axis("seconds") == "options.seconds"
+    with pytest.raises(ValueError, match="'speed' is not one of the axes"):
+        result.axis("speed")
+
+
+def test_points_that_failed_are_missing_not_zero(result: SweepResult) -> None:
+    frame = result.to_pandas()
+    assert len(frame) == 3 * 2 * 4 * 3 and 5.0 not in set(frame["snr_db"])
+    assert not frame.drop(columns=["options.seconds"]).isna().any().any()
+
+
+def test_summary_is_over_images(result: SweepResult) -> None:
+    frame, summary = result.to_pandas(), result.summary()
+    row = summary[
+        (summary["system"] == "plain") & (summary["fading"] == "mild") & (summary["snr_db"] == 0)
+    ].iloc[0]
+    part = frame[(frame["system"] == "plain") & (frame["fading"] == "mild") & (frame["snr_db"] == 0)]
+    assert len(part) == row["images"] == 4
+    assert row["psnr"] == pytest.approx(part["psnr"].mean())
+    assert row["psnr_half_width"] == pytest.approx(stats.sem(part["psnr"]) * stats.t.ppf(0.975, 3))
+    assert row["bler"] == part["lost"].sum() / part["packets"].sum()
+    assert row["bler_low"] < row["bler"] < row["bler_high"]
+    assert row["packets_critical"] == 4 * 4 and row["lost_critical"] == 0
+
+
+def test_xarray_has_the_axes_as_dimensions(result: SweepResult) -> None:
+    data = result.to_xarray()
+    assert list(data["psnr"].dims) == result.axes
+    frame = result.to_pandas()
+    first = frame[frame["system"] == "varied"].iloc[0]
+    assert float(data["psnr"].sel({axis: first[axis] for axis in result.axes})) == first["psnr"]
+
+
+def test_exports_hold_the_same_numbers(result: SweepResult, tmp_path: Path) -> None:
+    frame = result.to_pandas()
+    csv = pd.read_csv(result.export(tmp_path / "t.csv"), float_precision="round_trip")
+    parquet = pd.read_parquet(result.export(tmp_path / "t.parquet"))
+    assert csv["psnr"].tolist() == parquet["psnr"].tolist() == frame["psnr"].tolist()
+    with xr.open_dataset(result.export(tmp_path / "t.nc"), engine="h5netcdf") as data:
+        assert np.sort(data["psnr"].values[~np.isnan(data["psnr"].values)]) == pytest.approx(
+            np.sort(frame["psnr"])
+        )
+    with pytest.raises(ValueError, match=r"\.csv, \.parquet or \.nc"):
+        result.export(tmp_path / "t.xlsx")
+
+
+def test_plot_draws_a_curve_and_a_band_per_hue(result: SweepResult) -> None:
+    ax = result.plot("psnr", fading="mild")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "plain",
+        "varied, 0.0",
+        "varied, 0.001",
+    ]
+    summary = result.summary()
+    plain = summary[(summary["system"] == "plain") & (summary["fading"] == "mild")]
+    assert ax.lines[0].get_ydata().tolist() == plain["psnr"].tolist()
+    assert len(ax.collections) == 3
+    plt.close("all")
+
+
+def test_plot_asks_for_axes_that_are_left_open(result: SweepResult) -> None:
+    with pytest.raises(ValueError, match="choose one fading of harsh, mild"):
+        result.plot("psnr")
+    with pytest.raises(ValueError, match="no column 'psrn'"):
+        result.plot("psrn", fading="mild")
+    assert len(result.plot("bler", hue="fading", system="plain").lines) == 2
+    plt.close("all")
+
+
+def test_envelope_takes_the_best_of_an_axis(result: SweepResult) -> None:
+    best = result.envelope("psnr", over="fading")
+    summary = result.summary()
+    for _, row in best.iterrows():
+        same = summary[(summary["system"] == row["system"]) & (summary["snr_db"] == row["snr_db"])]
+        seconds = row["options.seconds"]
+        same = same[
+            same["options.seconds"].isna() if pd.isna(seconds) else same["options.seconds"] == seconds
+        ]
+        assert len(same) == 2 and row["psnr"] == same["psnr"].max()
+    assert (
+        result.envelope("sweep_toys:mse", over="fading")["sweep_toys:mse"].max()
+        <= summary["sweep_toys:mse"].max()
+    )
+
+
+def test_pictures_are_those_of_trial_zero(result: SweepResult) -> None:
+    table = result.pictures()
+    assert set(table["image"]) == {"photo0.png", "photo1.png"} and len(table) == 3 * 2 * 2 * 3
+    assert Image.open(table["path"].iloc[0]).size == (64, 64)
+    figure = result.show(image="photo1.png", snr_db=[0, 30])
+    assert len(figure.axes) == 6 * 3
+    plt.close("all")
+    with pytest.raises(ValueError, match=r"no pictures of 'photo3.png'"):
+        result.show(image="photo3.png")
+
+
+def test_report_needs_nothing_else(result: SweepResult, tmp_path: Path) -> None:
+    page = report.write(result, tmp_path / "report").read_text(encoding="utf-8")
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ).replace("https://matplotlib.org", "")
+    assert page.count('type="range"') == 2 and page.count("data:image/webp;base64,") > 10
+    assert "cannot do 5.0 dB" in page and "&#34;commit&#34;" in page
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"psnr_00.png", "psnr_00.pdf", "psnr_01.pdf", "bler_00.png", "bits_per_stream.pdf"} <= names
+
+
+def test_an_empty_run_says_so(tmp_path: Path, toy: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="is no run"):
+        api.load(tmp_path)
+    empty = api.run(toy(link={"fail_at_db": 0.0}, grid={"snr_db": [0]}), tmp_path / "run", executor="serial")
+    assert len(empty.to_pandas()) == 0 and len(empty.failures()) == 4
+    with pytest.raises(ValueError, match="no finished points"):
+        report.write(empty)
