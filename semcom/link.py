@@ -5,6 +5,7 @@ image ──► system.encode ──► Message ──► link.send ──► Re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -58,7 +59,10 @@ def transmit(
 
     Raises:
         BudgetError: the system has no message that small.
+        ValueError: `snr_db` is not finite.
     """
+    if not math.isfinite(snr_db):
+        raise ValueError(f"snr_db must be a finite number of decibels, not {snr_db}")
     announce("encoding")
     message = system.encode(image, budget)
     announce("crossing the channel")

@@ -8,6 +8,7 @@ one chunk travels as one packet, which arrives whole or is erased.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -172,12 +173,14 @@ class Budget:
 
     @classmethod
     def of_cbr(cls, cbr: float, width: int, height: int, link: Link) -> Budget:
-        """At most `cbr`·3·H·W resource elements on `link`."""
+        """At most `cbr`·3·H·W resource elements on `link`. Raises `ValueError` unless 0 < cbr."""
+        _require_positive("cbr", cbr)
         return cls.of_channel_uses(int(cbr * 3 * width * height), link)
 
     @classmethod
     def of_bpp(cls, bpp: float, width: int, height: int) -> Budget:
-        """At most `bpp`·H·W bits on the wire, packet headers included, whatever the channel."""
+        """At most `bpp`·H·W bits on the wire, packet headers included. Raises `ValueError` unless 0 < bpp."""
+        _require_positive("bpp", bpp)
         return cls(int(bpp * width * height / 8), lambda sizes: sum(size for _, size in sizes), "bytes")
 
     def fits(self, message: Message) -> bool:
@@ -185,6 +188,11 @@ class Budget:
         from semcom.packets import packet_sizes
 
         return self.cost(packet_sizes(message)) <= self.limit
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a positive number, not {value}")
 
 
 class System(Protocol):

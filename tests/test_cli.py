@@ -104,6 +104,8 @@ def test_a_bad_file_is_one_line_and_exit_code_2(make, tmp_path):
         (("--speed-kmh", "5000"), "speed_kmh"),
         (("--snr-db", "nan"), "snr_db"),
         (("--bpp", "0.0001"), "smallest"),
+        (("--bpp", "nan"), "bpp"),
+        (("--cbr", "-1"), "cbr"),
         (("--profile", "nothing"), "nothing"),
     ],
 )

@@ -97,7 +97,7 @@ def test_a_smaller_budget_drops_key_then_card_then_refuses(semantic, small_photo
     with pytest.raises(BudgetError, match="the smallest that works is") as caught:
         semantic.encode(small_photo, Budget.of_bpp(0.001, width, height))
     minimum = caught.value.smallest
-    limit = Budget.of_bpp(0, width, height)
+    limit = Budget.of_bpp(0.001, width, height)
     smallest = semantic.encode(small_photo, replace(limit, limit=minimum))
     assert [s.name for s in smallest.streams] == ["header", "hci"]
     assert sum(bits_on_wire(smallest).values()) == 8 * minimum
