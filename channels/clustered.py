@@ -13,7 +13,7 @@ from channels.spec import ChannelSpec
 if TYPE_CHECKING:
     from sionna.phy.channel.tr38901 import PanelArray
 
-_CALIBRATION_DRAWS = 1000
+_CALIBRATION_DRAWS = 500
 
 
 class Tdl:

@@ -20,12 +20,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from channels.coding import RV_ORDER, LdpcCode, ldpc_code
-from channels.grants import Payload, Scheduler
+from channels.grants import Payload, Scheduler, burst_snrs
 from channels.ofdm import OfdmFrontEnd
 from channels.report import ClassReport, Delivery
 from channels.spec import LinkSpec
@@ -209,26 +208,6 @@ class DigitalLink:
         for packet in packets:
             by_class[packet.payload.protection_class].append(packet)
         return {name: _class_report(members) for name, members in by_class.items()}
-
-
-def burst_snrs(
-    bursts: Sequence[Sequence[object]] | Sequence[Tensor],
-    snr_db: float | Sequence[float],
-    seeds: Sequence[int],
-) -> list[float]:
-    """Check the arguments of a link's `send` and return one SNR a burst."""
-    snrs = list(snr_db) if isinstance(snr_db, Sequence | np.ndarray) else [snr_db] * len(bursts)
-    if len(snrs) != len(bursts) or len(seeds) != len(bursts):
-        raise ValueError(
-            f"snr_db and seeds must hold one value a burst: {len(bursts)} bursts, {len(snrs)} SNRs, "
-            f"{len(seeds)} seeds"
-        )
-    for snr in snrs:
-        if not math.isfinite(snr) or not -50 <= snr <= 100:
-            raise ValueError(f"snr_db must be a number from -50 to 100 dB, not {snr}")
-    if any(len(burst) == 0 for burst in bursts):
-        raise ValueError("a burst must hold at least 1 packet")
-    return [float(snr) for snr in snrs]
 
 
 def _class_report(packets: list[_Packet]) -> ClassReport:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,3 +66,23 @@ class Scheduler:
         flat = torch.cat(list(symbols))
         missing = self.num_slots(len(flat)) * self._num_data_res - len(flat)
         return torch.nn.functional.pad(flat, (0, 0, 0, missing)).unflatten(0, (-1, self._num_data_res))
+
+
+def burst_snrs(
+    bursts: Sequence[Sequence[object]] | Sequence[Tensor],
+    snr_db: float | Sequence[float],
+    seeds: Sequence[int],
+) -> list[float]:
+    """Check the arguments of a link's `send` and return one SNR a burst."""
+    snrs = list(snr_db) if isinstance(snr_db, Sequence | np.ndarray) else [snr_db] * len(bursts)
+    if len(snrs) != len(bursts) or len(seeds) != len(bursts):
+        raise ValueError(
+            f"snr_db and seeds must hold one value a burst: {len(bursts)} bursts, {len(snrs)} SNRs, "
+            f"{len(seeds)} seeds"
+        )
+    for snr in snrs:
+        if not math.isfinite(snr) or not -50 <= snr <= 100:
+            raise ValueError(f"snr_db must be a number from -50 to 100 dB, not {snr}")
+    if any(len(burst) == 0 for burst in bursts):
+        raise ValueError("a burst must hold at least 1 packet")
+    return [float(snr) for snr in snrs]

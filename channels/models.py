@@ -46,11 +46,7 @@ class ChannelModel(Protocol):
 
 
 def build_channel_model(spec: ChannelSpec) -> ChannelModel:
-    """Build the model that a spec names.
-
-    Raises:
-        ImportError: model `rt` without the optional dependency.
-    """
+    """Build the model that a spec names."""
     family = spec.model.split("-")[0]
     if family == "tdl":
         from channels.clustered import Tdl
@@ -64,10 +60,6 @@ def build_channel_model(spec: ChannelSpec) -> ChannelModel:
         from channels.scenarios import Scenario
 
         return Scenario(spec)
-    if family == "rt":
-        from channels.raytraced import RayTraced
-
-        return RayTraced(spec)
     return {"awgn": Awgn, "rayleigh": RayleighBlockFading, "rician": RicianBlockFading}[family](spec)
 
 

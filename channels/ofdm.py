@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from channels.estimation import build_estimator
-from channels.models import build_channel_model, derive_seed, frequency_response
+from channels.models import build_channel_model, frequency_response
+from channels.randomness import derive_seed
 from channels.spec import ChannelSpec, OfdmSpec
 
 _CHANNEL, _NOISE = 0, 1
@@ -47,7 +48,7 @@ class OfdmFrontEnd:
         self._frequencies = _subcarrier_frequencies(ofdm)
         self._pilots = _pilot_sequence(ofdm).to(device)
         self._data_index = _data_order(ofdm).to(device)
-        self._estimator = None if ofdm.csi == "perfect" else build_estimator(channel, ofdm)
+        self._estimator = build_estimator(ofdm, self._model.statistics, self._frequencies)
 
     @property
     def num_data_res(self) -> int:
@@ -87,25 +88,42 @@ class OfdmFrontEnd:
         no = torch.tensor([10 ** (-snr / 10) for snr in snr_db]).repeat_interleave(torch.tensor(num_slots))
         no = no.to(self._device)
         y = torch.einsum("srltf,sltf->srtf", h.to(x.dtype), x) + no.sqrt()[:, None, None, None] * noise
-        if self._estimator is None:
-            h_hat, error_variance = h, torch.zeros(len(h), *h.shape[2:], device=self._device)
-        else:
-            h_hat, error_variance = self._estimator(self._pilot_estimates(y), no)
+        h_hat = h if self._estimator is None else self._estimator.estimate(self._pilot_estimates(y), no)
+        error_variance = self.error_variance(no)
         symbols, variance = self._equalise(y, h_hat, error_variance, no)
         return [
             Equalised(s, v) for s, v in zip(symbols.split(num_slots), variance.split(num_slots), strict=True)
         ]
 
+    def error_variance(self, no: Tensor) -> Tensor:
+        """Variance of the channel estimate's error at noise variances `no` [slots].
+
+        [slots or 1, num_streams, num_ofdm_symbols, num_subcarriers]; zero with perfect CSI.
+        """
+        if self._estimator is None:
+            return torch.zeros(
+                1, self.spec.num_streams, self.spec.num_ofdm_symbols, self.spec.num_subcarriers
+            )
+        return self._estimator.error_variance(no)
+
     def channel(self, seed: int, num_slots: int, first_slot: int = 0) -> Tensor:
         """H of a burst: [num_slots, num_rx, num_streams, num_ofdm_symbols, num_subcarriers], complex64."""
-        per_slot = self.spec.num_ofdm_symbols
-        total = (first_slot + num_slots) * per_slot
+        every = torch.arange(self.spec.num_subcarriers)
+        return self.sampled_channel(seed, num_slots, first_slot, self.spec.num_ofdm_symbols, every)
+
+    def sampled_channel(
+        self, seed: int, num_slots: int, first_slot: int, samples_a_slot: int, subcarriers: Tensor
+    ) -> Tensor:
+        """The same H at fewer places: [num_slots, num_rx, num_streams, samples_a_slot, len(subcarriers)]."""
         gains, delays = self._model.impulse_response(
-            derive_seed(seed, _CHANNEL), total, self.spec.symbol_duration_s
+            derive_seed(seed, _CHANNEL),
+            (first_slot + num_slots) * samples_a_slot,
+            self.spec.slot_duration_s / samples_a_slot,
         )
-        h = frequency_response(gains[..., first_slot * per_slot :], delays, self._frequencies)
+        gains = gains[..., first_slot * samples_a_slot :]
+        h = frequency_response(gains, delays, self._frequencies[subcarriers])
         h = torch.einsum("rtsf,tl->rlsf", h, self._precoder)
-        return h.unflatten(2, (num_slots, per_slot)).permute(2, 0, 1, 3, 4)
+        return h.unflatten(2, (num_slots, samples_a_slot)).permute(2, 0, 1, 3, 4)
 
     def _draw(self, seed: int, first_slot: int, num_slots: int) -> tuple[Tensor, Tensor]:
         shape = (self._num_rx, self.spec.num_ofdm_symbols, self.spec.num_subcarriers)
@@ -153,14 +171,17 @@ class OfdmFrontEnd:
         from sionna.phy.mimo import lmmse_equalizer
 
         covariance = torch.diag_embed(noise[..., None].expand(*noise.shape, h.shape[-2])).to(y.dtype)
-        symbols, variance = lmmse_equalizer(y, h, covariance, whiten_interference=True)
+        precision = "double" if y.dtype == torch.complex128 else "single"
+        symbols, variance = lmmse_equalizer(y, h, covariance, whiten_interference=True, precision=precision)
         return symbols, variance
 
 
 def _subcarrier_frequencies(spec: OfdmSpec) -> Tensor:
     """Baseband frequencies of the subcarriers in Hz, [num_subcarriers], float64, centred on the carrier."""
-    k = torch.arange(spec.num_subcarriers, dtype=torch.float64) - spec.num_subcarriers // 2
-    return k * spec.subcarrier_spacing_khz * 1e3
+    # The lower guard is the larger one where they differ, as in Sionna's ResourceGrid
+    k = torch.arange(spec.num_subcarriers + spec.dc_null, dtype=torch.float64)
+    k += spec.guard_carriers[0] - spec.effective_fft_size // 2
+    return (k[k != 0] if spec.dc_null else k) * spec.subcarrier_spacing_khz * 1e3
 
 
 def _precoder(num_tx: int, num_streams: int) -> Tensor:

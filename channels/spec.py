@@ -20,11 +20,27 @@ ChannelModelName = Literal[
     "awgn",
     "rayleigh",
     "rician",
-    "tdl-a", "tdl-b", "tdl-c", "tdl-d", "tdl-e",
-    "tdl-a10", "tdl-a30", "tdl-b100", "tdl-c60", "tdl-c300", "tdl-d10", "tdl-d30",
-    "cdl-a", "cdl-b", "cdl-c", "cdl-d", "cdl-e",
-    "umi", "uma", "rma", "inh",
-    "rt",
+    "tdl-a",
+    "tdl-b",
+    "tdl-c",
+    "tdl-d",
+    "tdl-e",
+    "tdl-a10",
+    "tdl-a30",
+    "tdl-b100",
+    "tdl-c60",
+    "tdl-c300",
+    "tdl-d10",
+    "tdl-d30",
+    "cdl-a",
+    "cdl-b",
+    "cdl-c",
+    "cdl-d",
+    "cdl-e",
+    "umi",
+    "uma",
+    "rma",
+    "inh",
 ]
 CsiKind = Literal["ls-linear", "ls-nearest", "lmmse", "perfect"]
 SUBCARRIERS_PER_PRB = 12
@@ -120,7 +136,10 @@ class OfdmSpec(_Spec):
                 f"fft_size must be at least {self.num_subcarriers + self.dc_null} to hold num_subcarriers"
                 f"{' and the empty one at DC' if self.dc_null else ''}, not {self.fft_size}"
             )
-        if self.cyclic_prefix == "extended" and (self.subcarrier_spacing_khz, self.num_ofdm_symbols) != (60, 12):
+        if self.cyclic_prefix == "extended" and (self.subcarrier_spacing_khz, self.num_ofdm_symbols) != (
+            60,
+            12,
+        ):
             raise ValueError(
                 "cyclic_prefix 'extended' exists at subcarrier_spacing_khz 60 with num_ofdm_symbols 12 only "
                 f"(TS 38.211 Table 4.2-1), not at {self.subcarrier_spacing_khz} with {self.num_ofdm_symbols}"
@@ -203,8 +222,8 @@ class LinkSpec(_Spec):
         scalable = self.channel.model.startswith("cdl") or self.channel.model in _SCALABLE_TDL
         if scalable and self.channel.delay_spread_ns > prefix_ns:
             warnings.warn(
-                f"channel.delay_spread_ns ({self.channel.delay_spread_ns:g}) is longer than the cyclic prefix "
-                f"({prefix_ns:.0f} ns at {self.ofdm.subcarrier_spacing_khz} kHz); the interference between "
+                f"channel.delay_spread_ns ({self.channel.delay_spread_ns:g}) is longer than the cyclic "
+                f"prefix ({prefix_ns:.0f} ns at {self.ofdm.subcarrier_spacing_khz} kHz); the interference between "
                 "symbols that this would cause isn't simulated, so results will be too good",
                 stacklevel=2,
             )

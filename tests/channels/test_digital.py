@@ -4,12 +4,12 @@ import torch
 from sionna.phy.channel import AWGN
 from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 from sionna.phy.mapping import Demapper, Mapper
-from theory import awgn_term, rayleigh_term, square_qam_ber
 
 from channels.digital import DigitalLink, Payload, demapper, mapper
 from channels.ofdm import OfdmFrontEnd
 from channels.report import wilson_interval
 from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
+from channels.theory import awgn_erfc, rayleigh_erfc, square_qam_ber
 
 
 def packets(*sizes, seed=0):
@@ -97,7 +97,7 @@ def test_uncoded_ber_over_awgn(mcs, snr_db):
     report = link.send([packets(("base", 1500))], snr_db, [5])[0].classes["base"]
     low, high = wilson_interval(report.coded_bit_errors, report.coded_bits, 0.99)
     bits_per_symbol = {"QPSK": 2, "16-QAM": 4, "64-QAM": 6}[report.modulation]
-    assert low <= square_qam_ber(bits_per_symbol, 10 ** (snr_db / 10), awgn_term) <= high
+    assert low <= square_qam_ber(bits_per_symbol, 10 ** (snr_db / 10), awgn_erfc) <= high
     assert report.coded_bit_errors > 300
 
 
@@ -117,7 +117,7 @@ def test_uncoded_ber_over_flat_rayleigh(bits_per_symbol):
     ber = ((demapper(bits_per_symbol, "cpu")(y, no) > 0) != bits.bool()).double().mean(1)
     # A realisation's bits share its fade, so realisations are the independent trials
     half = 2.576 * float(ber.std()) / trials**0.5
-    expected = square_qam_ber(bits_per_symbol, 10 ** (snr_db / 10), rayleigh_term)
+    expected = square_qam_ber(bits_per_symbol, 10 ** (snr_db / 10), rayleigh_erfc)
     assert abs(float(ber.mean()) - expected) < half
     assert half < 0.15 * expected
 

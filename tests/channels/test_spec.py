@@ -1,4 +1,5 @@
 import pytest
+import torch
 from pydantic import ValidationError
 
 from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
@@ -49,3 +50,54 @@ def test_specs_round_trip_through_json():
 @pytest.mark.parametrize(("scs", "slot_ms"), [(15, 1.0), (30, 0.5), (120, 0.125), (960, 1 / 64)])
 def test_slots_last_as_long_as_in_ts_38_211(scs, slot_ms):
     assert OfdmSpec(subcarrier_spacing_khz=scs).slot_duration_s == pytest.approx(slot_ms * 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: ChannelSpec(model="rma", carrier_frequency_hz=60e9),
+            r"carrier_frequency_hz must be from 0.5e9 to 3e\+10",
+        ),
+        (
+            lambda: ChannelSpec(model="umi", carrier_frequency_hz=140e9),
+            r"from 0.5e9 to 1e\+11 for model 'umi'",
+        ),
+        (
+            lambda: ChannelSpec(model="rician", carrier_frequency_hz=151e9),
+            r"(?s)carrier_frequency_hz.*less than or equal",
+        ),
+        (
+            lambda: ChannelSpec(antenna_polarization="dual"),
+            r"num_tx_antennas and num_rx_antennas must be even",
+        ),
+        (lambda: OfdmSpec(fft_size=256), r"fft_size must be at least 288"),
+        (lambda: OfdmSpec(fft_size=288, dc_null=True), r"fft_size must be at least 289"),
+        (
+            lambda: OfdmSpec(cyclic_prefix="extended"),
+            r"cyclic_prefix 'extended' exists at subcarrier_spacing_khz 60",
+        ),
+    ],
+)
+def test_more_bad_specs(build, message):
+    with pytest.raises(ValidationError, match=message):
+        build()
+
+
+def test_a_delay_spread_beyond_the_cyclic_prefix_warns():
+    # 144/2048 of a symbol at 120 kHz is 586 ns
+    with pytest.warns(
+        UserWarning, match=r"delay_spread_ns \(600\) is longer than the cyclic prefix \(586 ns"
+    ):
+        LinkSpec(channel=ChannelSpec(delay_spread_ns=600), ofdm=OfdmSpec(subcarrier_spacing_khz=120))
+
+
+def test_guards_and_dc_follow_sionnas_grid():
+    from sionna.phy.ofdm import ResourceGrid
+
+    from channels.ofdm import _subcarrier_frequencies
+
+    spec = OfdmSpec(num_subcarriers=50, fft_size=64, dc_null=True, subcarrier_spacing_khz=15)
+    grid = ResourceGrid(14, 64, 15e3, num_guard_carriers=spec.guard_carriers, dc_null=True, device="cpu")
+    index = (_subcarrier_frequencies(spec) / 15e3).long() + 32
+    assert torch.equal(index, torch.as_tensor(grid.effective_subcarrier_ind).cpu().long())
