@@ -1,4 +1,4 @@
-"""Fast CPU decoder for the 5G NR LDPC codes (3GPP TS 38.212), a drop-in for Sionna's `LDPC5GDecoder` on a CPU.
+"""Fast CPU decoder for the 5G NR LDPC codes (3GPP TS 38.212), a drop-in for Sionna's `LDPC5GDecoder`.
 
 Layered belief propagation on 16-bit messages that stops as soon as every parity check holds.
 """
@@ -27,7 +27,7 @@ class LdpcResult:
         bits: information bits, 0.0 or 1.0 in the encoder's precision [..., k].
         iterations: layered iterations used, int32 [...].
         converged: whether the hard decisions satisfy every parity check in use, bool [...].
-            False says that the codeword is certainly wrong or undecided; True can still be wrong, as with any code.
+            False says that the codeword is undecided; True can still be wrong, as with any code.
     """
 
     bits: torch.Tensor
@@ -38,9 +38,10 @@ class LdpcResult:
 class LayeredDecoder:
     """Layered decoder for `LDPC5GEncoder`, called like `LDPC5GDecoder(encoder, harq_mode=True)`.
 
-    The check-node rule is A-min* (Jones et al., "Approximate-MIN* constraint node updating for LDPC code decoding",
-    IEEE MILCOM 2003) with a piecewise-linear correction. Decoding is deterministic and a codeword's result
-    does not depend on its batch.
+    The check-node rule is A-min* (Jones et al., "Approximate-MIN* constraint node updating for LDPC code
+    decoding", IEEE MILCOM 2003) with a piecewise-linear correction: unlike min-sum it loses nothing at low
+    rates, but like belief propagation it wants LLRs of the right scale. Decoding is deterministic, and a
+    codeword's result does not depend on its batch.
 
     Args:
         encoder: the code: k, n, base graph, lifting and the output interleaver of TS 38.212 clause 5.4.2.2.
@@ -65,13 +66,14 @@ class LayeredDecoder:
         """Decode channel LLRs and report how it went.
 
         Args:
-            llr: ln p(bit=1)/p(bit=0), Sionna's sign convention, real [..., n]; with `rv` given [..., len(rv), n],
-                where, as in Sionna, one redundancy version may come without its axis.
-            rv: redundancy versions received (0 to 3, TS 38.212 Table 5.4.2.1-2), repeated for Chase combining;
-                their LLRs are added in the circular buffer. None: one transmission with version 0.
+            llr: ln p(bit=1)/p(bit=0), Sionna's sign convention, real [..., n]; with `rv` given
+                [..., len(rv), n], where, as in Sionna, a single redundancy version may come without its axis.
+            rv: redundancy versions received (0 to 3, TS 38.212 Table 5.4.2.1-2), repeated for Chase
+                combining; their LLRs are added in the circular buffer. None: one transmission with version 0.
 
         Raises:
-            ValueError: the shape of `llr` fits neither n nor `rv`, or a redundancy version does not exist.
+            ValueError: the shape of `llr` fits neither n nor `rv`, `llr` contains NaN, or a redundancy
+                version does not exist.
         """
         # Imported here because numba takes a second to load and `import channels` must stay light.
         from channels.ldpc_kernel import decode
@@ -79,22 +81,11 @@ class LayeredDecoder:
         encoder = self.encoder
         versions = (0,) if rv is None else tuple(rv)
         values = torch.as_tensor(llr).detach().to(torch.float32).numpy()
+        if values.size and np.isnan(values.min()):
+            raise ValueError("llr contains NaN: check the noise variance given to the demapper")
         batch_shape = self._batch_shape(values.shape, versions, rv is not None)
-        schedule = self._schedule(versions)
-        bits, iterations, converged = decode(
-            np.ascontiguousarray(values.reshape(-1, len(versions), encoder.n)),
-            schedule.starts,
-            encoder.num_bits_per_symbol or 1,
-            encoder.k,
-            encoder.z,
-            encoder.k_filler,
-            encoder.n_cb_comp,
-            schedule.columns,
-            schedule.edges,
-            schedule.layers,
-            schedule.codewords,
-            self.num_iter,
-        )
+        blocks = np.ascontiguousarray(values.reshape(-1, len(versions), encoder.n))
+        bits, iterations, converged = decode(blocks, self._schedule(versions), self.num_iter, encoder.k)
         return LdpcResult(
             bits=torch.from_numpy(bits).to(encoder.dtype).reshape(*batch_shape, encoder.k),
             iterations=torch.from_numpy(iterations).reshape(batch_shape),
@@ -121,6 +112,7 @@ class LayeredDecoder:
             return shape[:-2]
         if len(versions) == 1:
             return shape[:-1]
+        wanted = [len(versions), n]
         raise ValueError(
-            f"llr has shape {list(shape)}: its last two dimensions must be [{len(versions)}, {n}] for rv={list(versions)}"
+            f"llr has shape {list(shape)}: its last two dimensions must be {wanted}, one row per rv"
         )

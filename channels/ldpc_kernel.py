@@ -1,17 +1,20 @@
-"""Numba kernels of the layered LDPC decoder: check-node updates on 16-bit messages, vectorised over lifted rows.
+"""Numba kernels of the layered LDPC decoder: check-node updates on 16-bit messages, SIMD over lifted rows.
 
-Layout. A base-graph column of `codewords` interleaved code blocks holds L = Z * codewords values, the codeword
-index innermost, so a circular shift by s is a rotation by s * codewords of one contiguous vector.
+Layout. A base-graph column of `codewords` interleaved code blocks holds length = Z * codewords values, the
+codeword index innermost, so a circular shift by s is a rotation by s * codewords of one contiguous vector.
 A column is stored in the rotation in which the previous layer used it, twice in a row: the next layer then
-reads its own rotation as one contiguous slice, and no loop has a wrap-around or a remainder.
+reads its own rotation as one contiguous slice, and no loop has a wrap-around or a remainder. Lanes that only
+pad a vector hold finite garbage that no other lane ever reads.
 """
+
+from typing import Any
 
 import numba
 import numpy as np
 
+from channels.ldpc_schedule import Schedule
 from channels.ldpc_simd import (
     LANES,
-    add,
     add_ceiling,
     add_sat,
     bit_xor,
@@ -29,105 +32,171 @@ from channels.ldpc_simd import (
     sub_sat,
 )
 
-LLR_SCALE = 16
-FILLER = 20_000
-_CHANNEL_MAX = 8_000.0
+# int16 levels per unit of LLR: fine enough for the correction term, coarse enough that sums rarely saturate
+_SCALE = 16
+_CHANNEL_MAX = 8_000
+_FILLER = 20_000
+_EIGHT_LN2 = round(8 * _SCALE * 0.6931)
+
+_jit = numba.njit(cache=True, nogil=True)
+_inline = numba.njit(inline="always")
 
 
-@numba.njit(inline="always")
-def _boxplus(a, b):
+@_jit
+def decode(
+    llr: np.ndarray, schedule: Schedule, num_iter: int, num_bits: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Decode a batch; `codewords` of them at a time share vectors, each frozen in the iteration it converges.
+
+    Args:
+        llr: float32 [batch, versions, n], ln p(1)/p(0), without NaN.
+        schedule: the code; its positions are for vectors of LANES values.
+        num_iter: most iterations.
+        num_bits: how many hard decisions to return from the first bit of the unpunctured code on; k gives the
+            information bits, k_ldpc or more also filler and parity bits (undefined in columns not in use).
+
+    Returns:
+        Bits float32 [batch, num_bits], iterations used int32 [batch], whether all checks hold bool [batch].
+    """
+    batch = llr.shape[0]
+    bits = np.empty((batch, num_bits), np.float32)
+    iterations = np.empty(batch, np.int32)
+    converged = np.empty(batch, np.bool_)
+
+    length = schedule.z * schedule.codewords
+    padded = (length + LANES - 1) // LANES * LANES
+    degrees = schedule.layers[1:] - schedule.layers[:-1]
+    posterior = np.zeros(schedule.columns.size * (length + padded), np.int16)
+    messages = np.empty(schedule.layers[-1] * padded, np.int16)
+    scratch = np.empty((degrees.max() + 4) * padded, np.int16)
+    channel = np.zeros((schedule.columns.max() + 1) * schedule.z, np.int16)
+    buffer = np.empty(channel.size - 2 * schedule.z - schedule.filler, np.float32)
+
+    for first in range(0, batch, schedule.codewords):
+        block = min(schedule.codewords, batch - first)
+        for b in range(block):
+            _recover_rate(llr[first + b], schedule, buffer)
+            _quantise(buffer, schedule, channel)
+            _insert(channel, schedule, posterior, length + padded, b)
+        messages[:] = 0
+        active = (np.int64(1) << block) - 1
+        for iteration in range(1, num_iter + 1):
+            for layer in range(schedule.layers.size - 1):
+                _update_layer(posterior, messages, scratch, schedule, layer, length)
+            failed = _failed_checks(posterior, schedule, length, active)
+            finished = active if iteration == num_iter else active & ~failed
+            for b in range(block):
+                if (finished >> b) & 1:
+                    iterations[first + b] = iteration
+                    converged[first + b] = (failed >> b) & 1 == 0
+                    _extract(posterior, schedule, length + padded, b, bits[first + b])
+            active &= failed
+            if active == 0:
+                break
+    return bits, iterations, converged
+
+
+@_inline
+def _boxplus(a: Any, b: Any) -> Any:
     """min(a, b) - c(|a - b|) + c(a + b), with c(x) = ln(1 + exp(-x)) replaced by max(0, ln 2 - 3x/8)."""
     smaller = minimum(a, b)
-    larger = maximum(a, b)
-    difference = sub(larger, smaller)
-    total = add(larger, smaller)
-    eight_ln2 = splat(np.int16(89))
-    near = sub_floor0(eight_ln2, add_ceiling(add_ceiling(difference, difference), difference))
-    far = sub_floor0(eight_ln2, add_ceiling(add_ceiling(total, total), total))
+    difference = sub(maximum(a, b), smaller)
+    total = add_ceiling(a, b)
+    top = splat(np.int16(_EIGHT_LN2))
+    near = sub_floor0(top, add_ceiling(add_ceiling(difference, difference), difference))
+    far = sub_floor0(top, add_ceiling(add_ceiling(total, total), total))
     return sub(smaller, shift_right(sub(near, far), splat(np.int16(3))))
 
 
-@numba.njit(cache=True, nogil=True)
-def update_layer(posterior, messages, scratch, schedule, first, last, length):
-    """One layer: subtract old messages, combine, and write back posteriors in this layer's rotation."""
-    read, write = schedule[0], schedule[1]
+@_inline
+def _magnitude(a: Any) -> Any:
+    return maximum(a, sub_sat(splat(np.int16(0)), a))
+
+
+@_jit
+def _update_layer(
+    posterior: np.ndarray,
+    messages: np.ndarray,
+    scratch: np.ndarray,
+    schedule: Schedule,
+    layer: int,
+    length: int,
+) -> None:
+    """A-min* on one base-graph row: the weakest input gets the others' boxplus, the others that of all."""
+    first, last = schedule.layers[layer], schedule.layers[layer + 1]
     padded = (length + LANES - 1) // LANES * LANES
-    top = splat(np.int16(32767))
-    degree = last - first
+    summary = (last - first) * padded
     for lane in range(0, padded, LANES):
-        smallest = top
-        others = top
+        weakest = splat(np.int16(32767))
+        others = splat(np.int16(32767))
         sign = splat(np.int16(0))
         for e in range(first, last):
-            extrinsic = sub_sat(load(posterior, read[e] + lane), load(messages, e * padded + lane))
+            extrinsic = sub_sat(load(posterior, schedule.read[e] + lane), load(messages, e * padded + lane))
             store(scratch, (e - first) * padded + lane, extrinsic)
-            magnitude = maximum(extrinsic, sub_sat(splat(np.int16(0)), extrinsic))
-            others = _boxplus(others, maximum(smallest, magnitude))
-            smallest = minimum(smallest, magnitude)
+            magnitude = _magnitude(extrinsic)
+            others = _boxplus(others, maximum(weakest, magnitude))
+            weakest = minimum(weakest, magnitude)
             sign = bit_xor(sign, extrinsic)
-        base = degree * padded + 4 * lane
-        store(scratch, base, smallest)
-        store(scratch, base + LANES, others)
-        store(scratch, base + 2 * LANES, _boxplus(others, smallest))
-        store(scratch, base + 3 * LANES, sign)
+        store(scratch, summary + 4 * lane, weakest)
+        store(scratch, summary + 4 * lane + LANES, others)
+        store(scratch, summary + 4 * lane + 2 * LANES, _boxplus(others, weakest))
+        store(scratch, summary + 4 * lane + 3 * LANES, sign)
+
+    # Backwards, because the padding of the last vector spills into the second copy's first vector.
     for lane in range(padded - LANES, -1, -LANES):
-        base = degree * padded + 4 * lane
-        smallest = load(scratch, base)
-        others = load(scratch, base + LANES)
-        everything = load(scratch, base + 2 * LANES)
-        sign = load(scratch, base + 3 * LANES)
+        weakest = load(scratch, summary + 4 * lane)
+        others = load(scratch, summary + 4 * lane + LANES)
+        everything = load(scratch, summary + 4 * lane + 2 * LANES)
+        sign = load(scratch, summary + 4 * lane + 3 * LANES)
         for e in range(first, last):
             extrinsic = load(scratch, (e - first) * padded + lane)
-            magnitude = maximum(extrinsic, sub_sat(splat(np.int16(0)), extrinsic))
-            message = copy_sign(
-                select_equal(magnitude, smallest, others, everything), bit_xor(sign, extrinsic)
-            )
+            magnitude = select_equal(_magnitude(extrinsic), weakest, others, everything)
+            message = copy_sign(magnitude, bit_xor(sign, extrinsic))
             store(messages, e * padded + lane, message)
             updated = add_sat(extrinsic, message)
-            store(posterior, write[e] + lane, updated)
-            store(posterior, write[e] + length + lane, updated)
+            store(posterior, schedule.write[e] + lane, updated)
+            store(posterior, schedule.write[e] + length + lane, updated)
 
 
-@numba.njit(cache=True, nogil=True)
-def unsatisfied(posterior, schedule, layer_start, length, codewords, everyone):
-    """Bit b is set when codeword b fails a check; stops looking once every codeword in `everyone` failed."""
-    position = schedule[2]
+@_jit
+def _failed_checks(posterior: np.ndarray, schedule: Schedule, length: int, everyone: int) -> int:
+    """Bit b is set when codeword b fails a check; ends once every codeword in `everyone` is known to fail."""
     failed = np.int64(0)
-    for layer in range(len(layer_start) - 1):
+    for layer in range(schedule.layers.size - 1):
         for lane in range(0, length, LANES):
             parity = splat(np.int16(0))
-            for e in range(layer_start[layer], layer_start[layer + 1]):
-                parity = bit_xor(parity, load(posterior, position[e] + lane))
-            mask = sign_mask(parity)
+            for e in range(schedule.layers[layer], schedule.layers[layer + 1]):
+                parity = bit_xor(parity, load(posterior, schedule.check[e] + lane))
+            lanes = sign_mask(parity)
             if length - lane < LANES:
-                mask &= (np.int64(1) << (length - lane)) - 1
+                lanes &= (np.int64(1) << (length - lane)) - 1
             fold = LANES // 2
-            while fold >= codewords:
-                mask |= mask >> fold
+            while fold >= schedule.codewords:
+                lanes |= lanes >> fold
                 fold //= 2
-            failed |= mask
+            failed |= lanes
         failed &= everyone
         if failed == everyone:
             break
     return failed
 
 
-@numba.njit(cache=True, nogil=True)
-def recover_rate(llr, starts, bits_per_symbol, size, buffer) -> None:
-    """Add the received versions [versions, n] up in the circular buffer of `size` bits, deinterleaved."""
+@_jit
+def _recover_rate(llr: np.ndarray, schedule: Schedule, buffer: np.ndarray) -> None:
+    """Add the received versions [versions, n] up in the circular buffer, deinterleaved."""
     buffer[:] = 0.0
-    rows = llr.shape[1] // bits_per_symbol
+    step = schedule.bits_per_symbol
+    rows = llr.shape[1] // step
     for version in range(llr.shape[0]):
-        for i in range(bits_per_symbol):
-            position = (starts[version] + i * rows) % size
-            head = min(rows, size - position)
-            received = llr[version, i:]
-            _accumulate(received, bits_per_symbol, buffer[position : position + head])
-            _accumulate(received[head * bits_per_symbol :], bits_per_symbol, buffer[: rows - head])
+        for i in range(step):
+            position = (schedule.starts[version] + i * rows) % schedule.buffer_size
+            head = min(rows, schedule.buffer_size - position)
+            _accumulate(llr[version, i:], step, buffer[position : position + head])
+            _accumulate(llr[version, i + head * step :], step, buffer[: rows - head])
 
 
-@numba.njit(cache=True, nogil=True)
-def _accumulate(values, step, total) -> None:
+@_jit
+def _accumulate(values: np.ndarray, step: int, total: np.ndarray) -> None:
     if step == 1:  # a constant step lets the compiler vectorise
         for i in range(total.size):
             total[i] += values[i]
@@ -136,25 +205,37 @@ def _accumulate(values, step, total) -> None:
             total[i] += values[i * step]
 
 
-@numba.njit(cache=True, nogil=True)
-def _quantise(llr, levels) -> None:
+@_jit
+def _quantise(buffer: np.ndarray, schedule: Schedule, channel: np.ndarray) -> None:
+    """Code bits in int16, ln p(0)/p(1); punctured bits stay 0 and filler bits are known zeros."""
+    punctured, k, filler = 2 * schedule.z, schedule.k, schedule.filler
+    _to_levels(buffer[: k - punctured], channel[punctured:k])
+    channel[k : k + filler] = _FILLER
+    _to_levels(buffer[k - punctured :], channel[k + filler :])
+
+
+@_jit
+def _to_levels(llr: np.ndarray, levels: np.ndarray) -> None:
     for i in range(llr.size):
-        level = min(max(np.float32(-LLR_SCALE) * llr[i], np.float32(-_CHANNEL_MAX)), np.float32(_CHANNEL_MAX))
+        level = min(max(np.float32(-_SCALE) * llr[i], np.float32(-_CHANNEL_MAX)), np.float32(_CHANNEL_MAX))
         levels[i] = np.int16(np.rint(level))
 
 
-@numba.njit(cache=True, nogil=True)
-def _rotate_in(values, rotation, codewords, column) -> None:
-    """Write one column of one codeword into its lanes, rotated, twice."""
-    z = values.size
-    for copy in range(2):
-        base = copy * z * codewords
-        _spread(values[rotation:], codewords, column[base:])
-        _spread(values[:rotation], codewords, column[base + (z - rotation) * codewords :])
+@_jit
+def _insert(channel: np.ndarray, schedule: Schedule, posterior: np.ndarray, stride: int, b: int) -> None:
+    """Write codeword b's lanes of every column, rotated, twice."""
+    z, codewords = schedule.z, schedule.codewords
+    for c in range(schedule.columns.size):
+        column = channel[schedule.columns[c] * z : (schedule.columns[c] + 1) * z]
+        rotation = schedule.rotations[c]
+        for copy in range(2):
+            begin = c * stride + copy * z * codewords + b
+            _spread(column[rotation:], codewords, posterior[begin:])
+            _spread(column[:rotation], codewords, posterior[begin + (z - rotation) * codewords :])
 
 
-@numba.njit(cache=True, nogil=True)
-def _spread(values, step, column) -> None:
+@_jit
+def _spread(values: np.ndarray, step: int, column: np.ndarray) -> None:
     if step == 1:
         for i in range(values.size):
             column[i] = values[i]
@@ -163,64 +244,13 @@ def _spread(values, step, column) -> None:
             column[i * step] = values[i]
 
 
-@numba.njit(cache=True, nogil=True)
-def _decide(posterior, bits, z, rotation, codewords) -> None:
-    """Hard decisions of one column of one codeword; the last column may be cut by filler bits."""
-    for i in range(bits.size):
-        source = (i - rotation) * codewords if i >= rotation else (i - rotation + z) * codewords
-        bits[i] = np.float32(1.0) if posterior[source] < 0 else np.float32(0.0)
-
-
-@numba.njit(cache=True, nogil=True)
-def decode(llr, starts, bits_per_symbol, k, z, filler, size, columns, schedule, layer_start, codewords, num_iter):
-    """Decode llr [batch, versions, n] (float32, ln p(1)/p(0)); columns [2, used] holds index and final rotation."""
-    batch = llr.shape[0]
-    length = z * codewords
-    padded = (length + LANES - 1) // LANES * LANES
-    stride = length + padded
-    used = columns.shape[1]
-    bits = np.empty((batch, k), np.float32)
-    iterations = np.empty(batch, np.int32)
-    converged = np.zeros(batch, np.bool_)
-    posterior = np.zeros(used * stride + codewords, np.int16)
-    messages = np.empty(layer_start[-1] * padded, np.int16)
-    max_degree = np.max(layer_start[1:] - layer_start[:-1])
-    scratch = np.empty((max_degree + 4) * padded, np.int16)
-    buffer = np.empty(size, np.float32)
-    channel = np.zeros(size + 2 * z + filler, np.int16)
-    channel[k : k + filler] = FILLER
-    for first in range(0, batch, codewords):
-        block = min(codewords, batch - first)
-        active = (np.int64(1) << block) - 1
-        for b in range(block):
-            recover_rate(llr[first + b], starts, bits_per_symbol, size, buffer)
-            _quantise(buffer[: k - 2 * z], channel[2 * z : k])
-            _quantise(buffer[k - 2 * z :], channel[k + filler :])
-            for c in range(used):
-                column = columns[0, c] * z
-                _rotate_in(
-                    channel[column : column + z], columns[1, c], codewords, posterior[c * stride + b :]
-                )
-        messages[:] = 0
-        for iteration in range(num_iter):
-            for layer in range(len(layer_start) - 1):
-                update_layer(
-                    posterior, messages, scratch, schedule, layer_start[layer], layer_start[layer + 1], length
-                )
-            failed = unsatisfied(posterior, schedule, layer_start, length, codewords, active)
-            done = active & ~failed
-            if iteration == num_iter - 1:
-                done = active
-            for b in range(block):
-                if (done >> b) & 1:
-                    iterations[first + b] = iteration + 1
-                    converged[first + b] = not (failed >> b) & 1
-                    for c in range(used):
-                        column = columns[0, c] * z
-                        _decide(
-                            posterior[c * stride + b :], bits[first + b, column : column + z], z, columns[1, c], codewords
-                        )
-            active = active & failed
-            if active == 0:
-                break
-    return bits, iterations, converged
+@_jit
+def _extract(posterior: np.ndarray, schedule: Schedule, stride: int, b: int, bits: np.ndarray) -> None:
+    """Hard decisions on the first bits of codeword b."""
+    z = schedule.z
+    for c in range(schedule.columns.size):
+        decided = bits[schedule.columns[c] * z : (schedule.columns[c] + 1) * z]
+        for i in range(decided.size):
+            source = i - schedule.rotations[c]
+            source += z * (source < 0)
+            decided[i] = posterior[c * stride + source * schedule.codewords + b] < 0

@@ -73,7 +73,7 @@ def splat(typingctx: Any, value: Any) -> Any:
 
 
 def _binary(name: str) -> Any:
-    """A two-operand vector operation: an LLVM intrinsic such as "llvm.smin" or a builder method such as "xor"."""
+    """A two-operand vector operation: an LLVM intrinsic ("llvm.smin") or a method of the builder ("xor")."""
 
     @intrinsic
     def operation(typingctx: Any, left: Any, right: Any) -> Any:
