@@ -140,6 +140,8 @@ class Engine:
                     for future in done:
                         self._out.pop(future)(future)
                     self._writer.flush_if_due()
+                if not self._stopping:
+                    self._writer.every_point_was_tried()
             finally:
                 for unsettled in list(self._open.values()):
                     self._settle(unsettled, last=True)

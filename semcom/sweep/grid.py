@@ -69,10 +69,10 @@ def parse_axis(raw: Any) -> Any:
 
 
 def _range(raw: Mapping[str, Any]) -> tuple[float, ...]:
+    missing = [key for key in _RANGE if key not in raw]
     for key in raw:
         if key not in _RANGE:
-            raise ValueError(f"unknown key {key!r} in a range; did you mean {nearest(str(key), _RANGE)!r}?")
-    missing = [key for key in _RANGE if key not in raw]
+            raise ValueError(f"unknown key {key!r} in a range; did you mean {nearest(str(key), missing)!r}?")
     if missing:
         raise ValueError(f"a range needs start, stop and step; {' and '.join(missing)} missing")
     try:

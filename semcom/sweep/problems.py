@@ -112,13 +112,22 @@ def _problem(item: Any, valid: list[str], prefix: Location) -> Problem:
     relative = tuple(step for step in item["loc"] if step not in ("values", "variants") or not prefix)
     location, key = prefix + relative, ".".join(map(str, relative))
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return Problem(location, f"unknown key {str(location[-1])!r}", nearest(key, valid))
+        return Problem(location, f"unknown key {str(location[-1])!r}", _hint(relative, nearest(key, valid)))
     if item["type"] in ("missing", "missing_argument"):
         return Problem(location, f"the key {str(location[-1])!r} is missing")
     message = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if item["type"] == "value_error":
         return Problem(location, message)
     return Problem(location, f"must be {message}{_unit(location)}, not {item['input']!r}")
+
+
+def _hint(relative: Location, found: str | None) -> str | None:
+    """A key of the same mapping without its path, any other with it."""
+    if found is None:
+        return None
+    *parents, leaf = found.split(".")
+    misspelt = leaf != str(relative[-1]) and set(parents) <= set(map(str, relative[:-1]))
+    return leaf if misspelt else found if parents else f"{leaf} at the top level"
 
 
 def _unit(location: Location) -> str:

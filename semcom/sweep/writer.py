@@ -25,6 +25,7 @@ class Writer:
         self._store, self._provenance = store, provenance
         self._rows: list[Row] = []
         self._failures = store.failures()
+        self._failed_now: set[str] = set()
         self._failures_changed = False
         self._last = time.monotonic()
 
@@ -34,6 +35,7 @@ class Writer:
 
     def failure(self, key: str, description: str, failure: Failure) -> None:
         """Takes a point that failed."""
+        self._failed_now.add(key)
         self._failures[key] = {
             "point": json.loads(description),
             "stage": failure.stage,
@@ -46,6 +48,11 @@ class Writer:
         """Takes points off the list of failures."""
         for key in keys:
             self._failures_changed |= self._failures.pop(key, None) is not None
+
+    def every_point_was_tried(self) -> None:
+        """Forgets failures of points that no longer exist, such as those of an image since replaced."""
+        self._failures = {key: self._failures[key] for key in self._failures.keys() & self._failed_now}
+        self._failures_changed = True
 
     def picture(self, key: str, data: bytes) -> None:
         """Writes a reconstruction at once; pictures are for looking, so that an error is a warning."""

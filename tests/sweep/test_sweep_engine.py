@@ -98,7 +98,7 @@ def test_stop_rules_do_not_depend_on_batches_or_interruptions(
     toy: Toy, tmp_path: Path, stop: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = serial(toy(stop=stop), tmp_path / "whole")
-    assert 1 <= whole.to_pandas()["trials"].min() < whole.to_pandas()["trials"].max() == 40
+    assert 1 <= whole.to_pandas()["trials"].min() < whole.to_pandas()["trials"].max() <= 40
     assert table(serial(toy(stop=stop), tmp_path / "single", batch=1)) == table(whole)
     _interrupt_at_random(monkeypatch, toy(stop=stop), tmp_path / "cut")
     assert table(serial(toy(stop=stop), tmp_path / "cut", batch=5)) == table(whole)
@@ -190,7 +190,7 @@ def test_ctrl_c_keeps_what_is_finished(toy: Toy, tmp_path: Path, expected: bytes
     pressed = []
 
     def press(points: int) -> None:
-        if not pressed:
+        if points and not pressed:
             pressed.append(points)
             signal.raise_signal(signal.SIGINT)
 

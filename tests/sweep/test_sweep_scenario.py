@@ -68,6 +68,7 @@ def test_ready_made_scenarios_match_the_json_schema() -> None:
         ("model: tdl-a", "model: tdl-q", 7, ["link.channel.model", "tdl-a", "'tdl-q'"]),
         ("bpp: 0.03", "bpp: low", 10, ["budget.bpp", "bits per pixel", "'low'"]),
         ("bpp: 0.03", "bpp: 0.03\n  cbr: 0.1", 9, ["budget", "exactly one of bpp, cbr and channel_uses"]),
+        ("bpp: 0.03", "bpp: 0.03\n  seed: 1", 11, ["budget.seed", "'seed at the top level'"]),
         ("step: 2.5", "stp: 2.5", 12, ["grid.snr_db", "'stp'", "'step'"]),
         ("step: 2.5", "step: -1", 12, ["grid.snr_db", "above 0"]),
         ("{start: -5, stop: 20, step: 2.5}", "[1, high]", 12, ["grid.snr_db", "dB", "'high'"]),

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,8 +67,7 @@ def test_truncated_and_corrupt_shards_are_ignored_with_a_warning(store: Store) -
     cut.write_bytes(cut.read_bytes()[:-30])
     flipped = store.write_shard([_row(0, 2, "flipped")], {})
     data = bytearray(flipped.read_bytes())
-    offset = pq.ParquetFile(flipped).metadata.row_group(0).column(0).data_page_offset
-    data[offset + 30] ^= 0xFF
+    data[len(data) // 2] ^= 0x01
     flipped.write_bytes(data)
     with pytest.warns(UserWarning, match="damaged"):
         assert set(store.reach()) == {"good"}
