@@ -1,9 +1,10 @@
-"""What HARQ buys: throughput and residual error rate against SNR, single shot, Chase and incremental redundancy.
+"""What HARQ buys: throughput and residual error rate against SNR, by combining scheme.
 
     python benchmarks/harq.py      # writes benchmarks/results/harq.json
 
 Throughput is delivered payload bits a data resource element, retransmissions counted. The Chase gain is the
-distance between the SNRs at which half of the packets fail in one round and in two, over AWGN: 3.01 dB in theory.
+distance between the SNRs at which half of the packets fail in one round and in two, over AWGN: 3.01 dB in
+theory.
 """
 
 import json

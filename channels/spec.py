@@ -223,8 +223,8 @@ class LinkSpec(_Spec):
         if scalable and self.channel.delay_spread_ns > prefix_ns:
             warnings.warn(
                 f"channel.delay_spread_ns ({self.channel.delay_spread_ns:g}) is longer than the cyclic "
-                f"prefix ({prefix_ns:.0f} ns at {self.ofdm.subcarrier_spacing_khz} kHz); the interference between "
-                "symbols that this would cause isn't simulated, so results will be too good",
+                f"prefix ({prefix_ns:.0f} ns at {self.ofdm.subcarrier_spacing_khz} kHz); the interference "
+                "between symbols that this would cause isn't simulated, so results will be too good",
                 stacklevel=2,
             )
         return self
