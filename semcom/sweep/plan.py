@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class Group:
 
     def description(self, snr_db: float) -> str:
         """Canonical JSON of one point."""
-        return self.head + canonical(snr_db) + self.tail
+        return self.head + _number(snr_db) + self.tail
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -92,9 +92,14 @@ class Group:
         ids = []
         for snr_db in self.snrs_db:
             hashed = start.copy()
-            hashed.update((canonical(snr_db) + self.tail).encode())
+            hashed.update((_number(snr_db) + self.tail).encode())
             ids.append(hashed.hexdigest())
         return tuple(ids)
+
+
+@lru_cache(maxsize=4096)
+def _number(value: float) -> str:
+    return canonical(value)
 
 
 class Plan:

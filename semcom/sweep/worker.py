@@ -128,7 +128,7 @@ def reconstruct(
     try:
         start = time.perf_counter()
         system = _system(scene.kind, canonical(scene.options))
-        with torch.inference_mode():
+        with torch.no_grad():
             picture = system.decode(received).image
             decoded, stage = time.perf_counter(), "metrics"
             original = _photo(photo.path, photo.sha256)
@@ -164,7 +164,7 @@ def _encode(scene: Scene, image: Tensor, budget: Budget) -> Encoding:
             prices[asked] = budget.cost(asked)
         return prices[asked]
 
-    with torch.inference_mode():
+    with torch.no_grad():
         message = _system(scene.kind, canonical(scene.options)).encode(image, replace(budget, cost=cost))
     recorded = () if "bpp" in scene.budget else tuple(prices.items())  # bytes cost the same on every link
     return Encoding(budget.limit, message, recorded, bits_on_wire(message))

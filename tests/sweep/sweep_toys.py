@@ -28,7 +28,7 @@ class ToySystem:
     """Sends the mean colour of each of 2×2 quarters as one packet of 3 bytes; a lost quarter is grey.
 
     Args:
-        log: a file that gets a line per encode and decode, to count them.
+        log: a file that gets a line per encode and decode with the time, to count them.
         kill_once: a file; while it is missing, the first decode makes it and ends the process.
         poison: every decode with something lost ends the process.
         refuse: raises when something is lost.
@@ -80,7 +80,7 @@ class ToySystem:
     def _note(self, what: str) -> None:
         if self._log:
             with Path(self._log).open("a") as file:
-                file.write(what + "\n")
+                file.write(f"{what} {time.time()}\n")
 
 
 class ToyLink:
