@@ -1,0 +1,136 @@
+"""Packets as hypothesis properties: what goes in comes out, what is lost is marked, nothing else moves."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semcom.message import Budget, BudgetError, Message, Protection, Stream
+from semcom.packets import (
+    HEADER_BYTES,
+    MAX_CHUNKS,
+    STREAMS,
+    PacketError,
+    bits_on_wire,
+    bpp,
+    pack,
+    packet_sizes,
+    unpack,
+)
+
+FEW = settings(max_examples=40, deadline=None)
+
+
+@st.composite
+def messages(draw):
+    names = draw(st.lists(st.sampled_from(STREAMS), unique=True, max_size=len(STREAMS)))
+    streams = tuple(
+        Stream(
+            name, draw(st.sampled_from(Protection)), tuple(draw(st.lists(st.binary(max_size=20), max_size=6)))
+        )
+        for name in names
+    )
+    return Message(streams, draw(st.integers(64, 4096)), draw(st.integers(64, 4096)))
+
+
+@FEW
+@given(messages())
+def test_round_trip(message):
+    received = unpack(message, [packet.data for packet in pack(message)])
+    assert [(s.name, s.chunks) for s in received] == [(s.name, s.chunks) for s in message.streams]
+    assert all(stream.complete for stream in received)
+
+
+@FEW
+@given(messages(), st.data())
+def test_losses_are_marked_and_move_nothing(message, data):
+    packets = pack(message)
+    lost = data.draw(st.lists(st.booleans(), min_size=len(packets), max_size=len(packets)))
+    received = unpack(message, [None if gone else p.data for p, gone in zip(packets, lost, strict=True)])
+    sent = [chunk for stream in message.streams for chunk in stream.chunks]
+    arrived = [chunk for stream in received for chunk in stream.chunks]
+    assert arrived == [None if gone else chunk for chunk, gone in zip(sent, lost, strict=True)]
+
+
+@FEW
+@given(messages(), st.randoms(use_true_random=False))
+def test_order_of_arrival_does_not_matter(message, random):
+    data = [packet.data for packet in pack(message)]
+    shuffled = random.sample(data, len(data))
+    assert unpack(message, shuffled) == unpack(message, data)
+
+
+@FEW
+@given(messages())
+def test_sizes_are_those_on_the_wire(message):
+    packets = pack(message)
+    assert packet_sizes(message) == [(p.protection, len(p.data)) for p in packets]
+    total = 8 * sum(len(p.data) for p in packets)
+    assert sum(bits_on_wire(message).values()) == total
+    assert bpp(message) == pytest.approx(total / (message.width * message.height))
+
+
+@FEW
+@given(messages())
+def test_a_packet_never_spans_two_streams(message):
+    for packet in pack(message):
+        alone = unpack(message, [packet.data])
+        assert sum(chunk is not None for stream in alone for chunk in stream.chunks) == 1
+
+
+def test_wire_format():
+    """Version 0, stream `hci` (5 of 8), index 0x201: bits 000 101 10 00000001."""
+    message = Message((Stream("hci", Protection.BASE, (b"",) * 0x201 + (b"\xaa",)),), 64, 64)
+    assert pack(message)[-1].data == bytes([0b00010110, 0b00000001, 0xAA])
+    assert pack(message)[-1].protection == "base"
+
+
+@given(st.binary(max_size=6))
+def test_foreign_bytes_raise_nothing_but_packet_errors(data):
+    message = Message((Stream("key", Protection.DETAIL, (b"a", b"b")),), 64, 64)
+    try:
+        (stream,) = unpack(message, [data])
+    except PacketError:
+        return
+    assert data[HEADER_BYTES:] in stream.chunks
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\x20\x00a", b"\x04\x00a", b"\x18\x02a"])
+def test_not_of_this_message(data):
+    """Too short, of version 1, of stream `card`, and chunk 2 of two."""
+    message = Message((Stream("key", Protection.DETAIL, (b"a", b"b")),), 64, 64)
+    with pytest.raises(PacketError):
+        unpack(message, [data])
+
+
+def test_unknown_stream_and_too_many_chunks():
+    with pytest.raises(ValueError, match="unknown stream 'sound'"):
+        pack(Message((Stream("sound", Protection.BASE, (b"",)),), 64, 64))
+    with pytest.raises(ValueError, match="more than 1024 chunks"):
+        pack(Message((Stream("key", Protection.DETAIL, (b"",) * (MAX_CHUNKS + 1)),), 64, 64))
+    assert len(pack(Message((Stream("key", Protection.DETAIL, (b"",) * MAX_CHUNKS),), 64, 64))) == MAX_CHUNKS
+
+
+@FEW
+@given(messages())
+def test_budget_of_bpp_counts_packet_headers(message):
+    total = sum(len(packet.data) for packet in pack(message))
+    exact = Budget(total, lambda sizes: sum(size for _, size in sizes), "bytes")
+    assert exact.fits(message)
+    if total:
+        assert not Budget(total - 1, exact.cost, "bytes").fits(message)
+    assert Budget.of_bpp(bpp(message) + 1e-9, message.width, message.height).fits(message)
+
+
+def test_budget_error_names_both():
+    error = BudgetError(10, 25, "channel uses")
+    assert error.smallest == 25
+    assert "10 channel uses" in str(error)
+    assert "25 channel uses" in str(error)
+
+
+def test_message_by_name():
+    key, hci = Stream("key", Protection.DETAIL, (b"a", b"bc")), Stream("hci", Protection.BASE, ())
+    message = Message((hci, key), 3, 5)
+    assert message["key"] is key
+    assert key.num_bytes == 3
+    assert message.num_pixels == 15
