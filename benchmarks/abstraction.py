@@ -59,8 +59,9 @@ def provenance(command: str) -> dict[str, Any]:
 
 
 def every_mcs() -> list[Any]:
-    """One MCS per distinct (modulation, rate): the default classes' first, then table by table."""
-    rows = [mcs(1, i) for i in (9, 4, 1, 13, 20, 26)]
+    """One MCS per distinct (modulation, rate): first a few that span each modulation's rates, then all."""
+    rows = [mcs(1, i) for i in (9, 4, 1, 13, 20, 26, 17, 28, 10, 16, 0, 7)]
+    rows += [mcs(2, i) for i in (20, 27, 24)] + [mcs(3, i) for i in (0, 4)]
     rows += [mcs(table, i) for table in (1, 2, 3) for i in range(mcs_table_size(table))]
     return list({(row.bits_per_symbol, row.code_rate): row for row in rows}.values())
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 
 import numpy as np
@@ -41,20 +42,44 @@ class Waterfall:
         return float(ndtr((threshold - sinr_db) / spread))
 
 
-@lru_cache(maxsize=1)
-def _waterfalls() -> dict[tuple[int, float], Waterfall]:
+@cache
+def _measured() -> dict[int, list[tuple[float, Waterfall]]]:
+    """Code rates and waterfalls by modulation, rates rising."""
     table = json.loads(files("channels").joinpath("data/bler_tables.json").read_text())
-    return {
-        (row["bits_per_symbol"], row["code_rate_x_1024"]): Waterfall(
-            tuple(row["block_bits"]), tuple(row["threshold_db"]), tuple(row["spread_db"]), row["eesm_beta"]
-        )
-        for row in table["waterfalls"]
-    }
+    measured: dict[int, list[tuple[float, Waterfall]]] = {}
+    for row in sorted(table["waterfalls"], key=lambda row: row["code_rate_x_1024"]):
+        # Low rates cut the longest packets into blocks that are shorter than the packets before
+        by_size = sorted(zip(row["block_bits"], row["threshold_db"], row["spread_db"], strict=True))
+        block_bits, threshold_db, spread_db = zip(*by_size, strict=True)
+        curve = Waterfall(block_bits, threshold_db, spread_db, row["eesm_beta"])
+        measured.setdefault(row["bits_per_symbol"], []).append((row["code_rate_x_1024"] / 1024, curve))
+    return measured
 
 
+@cache
 def waterfall(mcs: Mcs) -> Waterfall:
-    """Return the measured waterfall of an MCS; tables share rows of equal modulation and rate."""
-    return _waterfalls()[mcs.bits_per_symbol, mcs.code_rate * 1024]
+    """Return the waterfall of an MCS: measured, or interpolated between the nearest rates measured."""
+    curves = _measured()[mcs.bits_per_symbol]
+    above = next(i for i, (rate, _) in enumerate(curves) if rate >= mcs.code_rate)
+    (high, upper), (low, lower) = curves[above], curves[max(above - 1, 0)]
+    if high == mcs.code_rate:
+        return upper
+    share = (mcs.code_rate - low) / (high - low)
+
+    def blend(a: Iterable[float], b: Iterable[float]) -> tuple[float, ...]:
+        return tuple(float((1 - share) * x + share * y) for x, y in zip(a, b, strict=True))
+
+    sizes = lower.block_bits
+    at_same_sizes = {
+        "threshold_db": np.interp(sizes, upper.block_bits, upper.threshold_db),
+        "spread_db": np.interp(sizes, upper.block_bits, upper.spread_db),
+    }
+    return Waterfall(
+        sizes,
+        blend(lower.threshold_db, at_same_sizes["threshold_db"]),
+        blend(lower.spread_db, at_same_sizes["spread_db"]),
+        *blend([lower.eesm_beta], [upper.eesm_beta]),
+    )
 
 
 def packet_error_rate(fmt: TransportFormat, sinr: float) -> float:
