@@ -187,11 +187,11 @@ def ray_scaling(arguments: argparse.Namespace) -> dict[str, Any]:
     from ray.cluster_utils import Cluster
 
     sys.path.insert(0, str(TOYS))
-    seconds = {}
+    lean, seconds = {"include_dashboard": False, "include_log_monitor": False}, {}
     for workers in (1, 2):
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **lean})
         for _ in range(workers):
-            cluster.add_node(num_cpus=1)
+            cluster.add_node(num_cpus=1, **lean)
         try:
             seconds[workers] = _ray_run(workers, cluster.address)
         finally:

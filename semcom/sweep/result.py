@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from semcom.sweep.engine import RunStatistics
 
+_LABEL = "label:"
 _HIGHER_IS_BETTER = ("psnr", "ssim", "ms_ssim")
 
 
@@ -191,6 +192,7 @@ class SweepResult:
             )
         fields = pd.DataFrame([_fields(point) | {"id": key} for key, point in points.items()])
         axes = _axes(fields)
+        fields.columns = fields.columns.str.removeprefix(_LABEL)
         metrics = sorted({name for point in points.values() for name in point["metrics"]})
         measured = pd.DataFrame(
             [
@@ -233,7 +235,7 @@ def _fields(point: Mapping[str, Any]) -> dict[str, Any]:
     }
     for part in ("link", "budget", "options"):
         flat |= dict(_flatten(point[part], part))
-    return flat | {f"label:{name}": value for name, value in point["labels"].items()}
+    return flat | {f"{_LABEL}{name}": value for name, value in point["labels"].items()}
 
 
 def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -245,14 +247,13 @@ def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _axes(fields: pd.DataFrame) -> list[str]:
-    """Columns that vary beyond what the system and the variants already say; renames labels in place."""
-    labels = [column for column in fields if column.startswith("label:")]
-    fields.rename(columns={column: column.removeprefix("label:") for column in labels}, inplace=True)
-    names = [column.removeprefix("label:") for column in labels]
-    given = ["system", *names]
+    """Columns that vary beyond what the system and the variants already say, labels without their prefix."""
+    labels = [column for column in fields if column.startswith(_LABEL)]
+    given = ["system", *labels]
     others = [c for c in fields if c not in (*given, "image", "snr_db", "id")]
     groups = fields.groupby(given, dropna=False)
     varying = [c for c in others if (groups[c].nunique(dropna=False) > 1).any()]
+    names = (column.removeprefix(_LABEL) for column in labels)
     return ["system", *names, *varying, "image", "snr_db"]
 
 

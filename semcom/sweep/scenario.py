@@ -200,11 +200,9 @@ def _check_setting(
         elif isinstance(value, bool) or not isinstance(value, int | float):
             yield Problem(location, f"must be numbers in dB, not {value!r}")
     elif head == "link" and rest:
-        link = assign(scenario.link, rest, value)
-        yield from (
-            Problem(location, p.message, p.nearest and f"link.{p.nearest}")
-            for p in _check_link(link, ("link",), False)
-        )
+        for problem in _check_link(assign(scenario.link, rest, value), ("link",), together=False):
+            hint = problem.nearest and nearest(path, _axis_paths(scenario, options))
+            yield Problem(location, problem.message, hint)
     elif head == "budget" and rest in BudgetSpec.model_fields:
         try:
             BudgetSpec.model_validate({rest: value})

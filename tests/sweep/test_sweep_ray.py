@@ -14,6 +14,7 @@ from semcom.sweep import api
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
+LEAN = {"include_dashboard": False, "include_log_monitor": False}  # a node has 30 s to start
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def cluster() -> Iterator[Any]:
     """A head without CPUs and two nodes of one CPU each."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **LEAN})
     yield made
     ray.shutdown()
     made.shutdown()
@@ -33,7 +34,7 @@ def _table(result: Any) -> bytes:
 
 def test_a_killed_node_changes_nothing(toy: Callable[..., Any], tmp_path: Path, cluster: Any) -> None:
     log = tmp_path / "log"
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    nodes = [cluster.add_node(num_cpus=1, **LEAN) for _ in range(2)]
     scenario = toy(options={"log": str(log), "seconds": 0.3})
 
     def kill() -> None:
