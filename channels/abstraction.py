@@ -64,8 +64,11 @@ class AbstractLink:
 
     def channel_uses(self, sizes: Iterable[tuple[str, int]]) -> int:
         """Count the resource elements of a burst's first transmissions; as `DigitalLink.channel_uses`."""
-        formats = [self._scheduler.format(name, num_bytes) for name, num_bytes in sizes]
-        return self._scheduler.channel_uses(sum(fmt.num_resource_elements for fmt in formats))
+        return self._scheduler.burst_channel_uses(sizes)
+
+    def bits_per_channel_use(self, protection_class: str) -> float:
+        """Payload bits that a channel use carries; as `DigitalLink.bits_per_channel_use`."""
+        return self._scheduler.bits_per_channel_use(protection_class)
 
     def error_probabilities(self, sizes: Sequence[tuple[str, int]], snr_db: float, seed: int) -> Floats:
         """Probability that each packet's first transmission fails on the realisation of `seed`, [packets]."""

@@ -118,8 +118,7 @@ class DigitalLink:
         Args:
             sizes: (protection class, bytes) of each packet.
         """
-        formats = [self._scheduler.format(name, num_bytes) for name, num_bytes in sizes]
-        return self._scheduler.channel_uses(sum(fmt.num_resource_elements for fmt in formats))
+        return self._scheduler.burst_channel_uses(sizes)
 
     def bits_per_channel_use(self, protection_class: str) -> float:
         """Payload bits that a channel use of this class carries in the limit of large packets.
@@ -127,9 +126,7 @@ class DigitalLink:
         Pilots are included, CRCs are not: divide a budget by it for a first guess, then settle the exact
         number with `channel_uses`.
         """
-        data, pilots = self._front_end.num_data_res, self._front_end.num_pilot_res
-        mcs = self._scheduler.mcs[protection_class]
-        return mcs.spectral_efficiency * self.spec.ofdm.num_streams * data / (data + pilots)
+        return self._scheduler.bits_per_channel_use(protection_class)
 
     def _rounds(self, packet: _Packet) -> int:
         return self.spec.classes[packet.payload.protection_class].harq_rounds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,15 @@ class Scheduler:
     def channel_uses(self, num_resource_elements: int) -> int:
         """Data resource elements plus the pilots of every slot they touch; empty ones aren't counted."""
         return num_resource_elements + self.num_slots(num_resource_elements) * self._num_pilot_res
+
+    def burst_channel_uses(self, sizes: Iterable[tuple[str, int]]) -> int:
+        """Channel uses of the first transmissions of packets given as (protection class, bytes)."""
+        return self.channel_uses(sum(self.format(name, size).num_resource_elements for name, size in sizes))
+
+    def bits_per_channel_use(self, protection_class: str) -> float:
+        """Payload bits a channel use of this class, pilots included, in the limit of large packets."""
+        share = self._num_data_res / (self._num_data_res + self._num_pilot_res)
+        return self.mcs[protection_class].spectral_efficiency * self._spec.ofdm.num_streams * share
 
     def amplitudes(self, formats: Sequence[TransportFormat], classes: Sequence[str]) -> list[float]:
         """Amplitude of each packet's symbols: its class's power boost, the burst's mean power one."""

@@ -11,7 +11,6 @@ downlink control information, and their signalling isn't simulated or counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -102,8 +101,3 @@ def reassemble(blocks: NDArray[np.uint8], fmt: TransportFormat) -> bytes | None:
     if not crc_ok(bits, "24A"):
         return None
     return np.packbits(bits[: 8 * fmt.num_bytes]).tobytes()
-
-
-def total_resource_elements(formats: Sequence[TransportFormat]) -> int:
-    """Resource elements of one transmission of each packet."""
-    return sum(fmt.num_resource_elements for fmt in formats)
