@@ -99,7 +99,8 @@ def probit_fit(counts: Counts, log_slope: float = 1.0) -> tuple[float, float]:
         argument = parameters[0] + slope(parameters) * (ebno - center)
         return float(-(errors * norm.logcdf(-argument) + (trials - errors) * norm.logcdf(argument)).sum())
 
-    best = minimize(loss, [0.0, log_slope], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-3}).x
+    corners = [[0.0, log_slope], [1.0, log_slope], [0.0, log_slope + 0.5]]
+    best = minimize(loss, corners[0], method="Nelder-Mead", options={"initial_simplex": corners}).x
     return float(best[0]) - slope(best) * float(center), slope(best)
 
 
@@ -226,6 +227,10 @@ def bler_cell(cell: Cell, seconds: float) -> dict[str, Any]:
         "gap_interval_db": [round(low, 3), round(high, 3)],
         "iterations_used": round(float(operating.iterations.float().mean()), 2),
         "sionna_ms_per_codeword_cpu": round(1e3 * sionna_seconds, 3),
+        "paired_counts": {
+            "columns": ["ebno_db", "layered only wrong", "sionna only wrong", "both wrong", "neither wrong"],
+            "rows": [[ebno_db, *counts] for ebno_db, counts in sorted(paired.items())],
+        },
         "paired_points": rows(cell, "layered", same) + rows(cell, "sionna", sionna),
         "layered_points": rows(cell, "layered", fast),
     }

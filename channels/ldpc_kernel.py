@@ -159,7 +159,7 @@ def _update_layer(
 
 
 @_jit
-def _failed_checks(posterior: np.ndarray, schedule: Schedule, length: int, everyone: int) -> int:
+def _failed_checks(posterior: np.ndarray, schedule: Schedule, length: int, everyone: int) -> np.int64:
     """Bit b is set when codeword b fails a check; ends once every codeword in `everyone` is known to fail."""
     failed = np.int64(0)
     for layer in range(schedule.layers.size - 1):

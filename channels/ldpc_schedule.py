@@ -59,9 +59,8 @@ def used_rows(encoder: LDPC5GEncoder, starts: Sequence[int]) -> list[int]:
     buffer_sent = np.zeros(encoder.n_cb_comp, bool)
     for start in starts:
         buffer_sent[(start + np.arange(encoder.n)) % buffer_sent.size] = True
-    systematic = encoder.k - 2 * encoder.z
-    parity_sent = buffer_sent[systematic:].reshape(-1, encoder.z).any(axis=1)
-    return [*range(_CORE_ROWS), *(np.flatnonzero(parity_sent[_CORE_ROWS:]) + _CORE_ROWS).tolist()]
+    parity_columns = buffer_sent[encoder.k - 2 * encoder.z :].reshape(-1, encoder.z)
+    return [row for row, sent in enumerate(parity_columns) if row < _CORE_ROWS or sent.any()]
 
 
 def build_schedule(encoder: LDPC5GEncoder, rv: Sequence[int], lanes: int) -> Schedule:

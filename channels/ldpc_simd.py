@@ -7,10 +7,15 @@ decoder's loops name the vector operations themselves. Each function here is one
 from typing import Any
 
 from llvmlite import ir
+from numba import extending
 from numba.core import cgutils, types
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 
 LANES = 32
+
+# numba annotates an intrinsic with the typing context, which calls in compiled code do not pass.
+intrinsic: Any = extending.intrinsic
+
 _VECTOR = ir.VectorType(ir.IntType(16), LANES)
 
 

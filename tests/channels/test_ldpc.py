@@ -66,13 +66,13 @@ def test_same_bits_as_sionna_well_above_threshold(k: int, n: int, bg: str, snr_d
 )
 def test_bler_near_threshold_is_no_worse_than_sionnas(k: int, n: int, bg: str, snr_db: float) -> None:
     encoder = make_encoder(k, n, bg)
-    message = draw_bits(300, k)
+    message = draw_bits(200, k)
     llr = awgn_llr(encoder(message), snr_db)
     theirs = LDPC5GDecoder(encoder, num_iter=20, device="cpu")(llr) != message
     ours = LayeredDecoder(encoder)(llr) != message
     only_ours = int((ours.any(-1) & ~theirs.any(-1)).sum())
     only_theirs = int((theirs.any(-1) & ~ours.any(-1)).sum())
-    assert 15 < int(theirs.any(-1).sum()) < 285, "the operating point must lie inside the waterfall"
+    assert 10 < int(theirs.any(-1).sum()) < 190, "the operating point must lie inside the waterfall"
     # McNemar: discordant blocks are binomial(1/2) if both are equally good; 4 sigma allows for chance
     assert only_ours - only_theirs <= 4 * max(1.0, (only_ours + only_theirs) ** 0.5)
 
@@ -95,8 +95,16 @@ def test_result_does_not_depend_on_the_batch(k: int, n: int) -> None:
         assert torch.equal(torch.stack([getattr(a, field) for a in alone]), expected)
 
 
-@pytest.mark.parametrize("rv", [[0], [0, 2], [0, 0], [2, 3, 1], [0, 2, 3, 1]])
-@pytest.mark.parametrize(("k", "n", "bg"), [(300, 400, "bg1"), (120, 160, "bg2")])
+@pytest.mark.parametrize(
+    ("k", "n", "bg", "rv"),
+    [
+        (300, 400, "bg1", [0]),
+        (300, 400, "bg1", [0, 2]),
+        (300, 400, "bg1", [2, 3, 1]),
+        (120, 160, "bg2", [0, 0]),
+        (120, 160, "bg2", [0, 2, 3, 1]),
+    ],
+)
 def test_harq_combining_matches_sionna(k: int, n: int, bg: str, rv: list[int]) -> None:
     encoder = make_encoder(k, n, bg, qm=4)
     message = draw_bits(60, k)
