@@ -24,7 +24,7 @@ METRICS = {
     "lpips": "semcom.metrics.lpips:lpips",
     "dists": "semcom.metrics.dists:dists",
 }
-LINKS = {"digital": "channels.digital:DigitalLink"}
+LINKS = {"digital": "channels.digital:DigitalLink", "abstraction": "channels.abstraction:AbstractLink"}
 
 
 def system_names() -> list[str]:

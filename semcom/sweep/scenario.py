@@ -130,7 +130,7 @@ def schema() -> dict[str, Any]:
     if link is not None:
         fields = link.model_json_schema()
         result["$defs"] |= fields.pop("$defs", {})
-        fields["properties"]["kind"] = {"type": "string", "default": "digital"}
+        fields["properties"]["kind"] = {"type": "string", "default": "digital", "examples": list(parts.LINKS)}
         result["properties"]["link"] = fields
     return result
 
