@@ -1,6 +1,5 @@
 """Key-region selection: the rules on made-up saliency, the shipped network on a made-up photo."""
 
-from importlib import resources
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from semcom.models.u2net import U2NetP
+from semcom.profile import Profile
 from semcom.transmitter.regions import RegionSelector, cell_means, key_cells
 
 
@@ -102,7 +102,7 @@ def test_bad_input_is_named():
 
 @pytest.fixture(scope="module")
 def network():
-    return U2NetP.load(resources.files("semcom.profiles").joinpath("tiny/saliency.safetensors"))
+    return Profile.open("tiny").build("saliency", U2NetP)
 
 
 def test_shipped_network_finds_a_ball(network):

@@ -38,7 +38,6 @@ class Codec:
     Attributes:
         name: of the system.
         qualities: from the smallest to the largest payload.
-        fine: from this quality on, reducing the picture is not worth trying.
         encode: payload of [h,w,3] uint8 at a quality; the flag asks for a quick estimate, a few per cent
             larger, for searching.
         decode: [h,w,3] uint8 of a payload, width and height. Raises `ValueError` on damaged bytes.
@@ -46,7 +45,6 @@ class Codec:
 
     name: str
     qualities: range
-    fine: int
     encode: Callable[[Pixels, int, bool], bytes]
     decode: Callable[[bytes, int, int], Pixels]
 
@@ -54,7 +52,6 @@ class Codec:
 AVIF = Codec(
     name="avif",
     qualities=range(101),
-    fine=50,
     encode=lambda pixels, quality, quick: av1.encode(pixels, quality, speed=6 if quick else 2),
     decode=av1.decode,
 )
@@ -97,23 +94,25 @@ class ClassicalSystem:
         return Reconstruction(to_tensor(self._picture(chunk)).contiguous())
 
     def _best_scale(self, pixels: Pixels, budget: Budget) -> tuple[int, int]:
-        """Reduction, and the highest quality that (by quick estimate) fits with it."""
-        lowest = self._codec.qualities[0] - 1
+        """Reduction, and the highest quality that (by quick estimate) fits with it.
+
+        From the smallest picture to the full one: the same bytes never buy a larger picture at a higher
+        quality, so each search starts below the last one's answer.
+        """
+        lowest, highest = self._codec.qualities[0] - 1, self._codec.qualities[-1]
         best, best_score = (SCALES[-1], lowest), -1.0
-        for scale in SCALES:
-            quality = self._highest_quality(pixels, scale, budget)
-            if quality == lowest:
-                continue
-            chunk = self._chunk(pixels, scale, quality, quick=True)
+        for scale in reversed(SCALES):
+            highest = self._highest_quality(pixels, scale, budget, highest)
+            if highest == lowest:
+                break
+            chunk = self._chunk(pixels, scale, highest, quick=True)
             score = ssim(to_tensor(self._picture(chunk))[None], to_tensor(pixels)[None]).item()
             if score > best_score:
-                best, best_score = (scale, quality), score
-            if quality >= self._codec.fine:
-                break
+                best, best_score = (scale, highest), score
         return best
 
-    def _highest_quality(self, pixels: Pixels, scale: int, budget: Budget) -> int:
-        low, high = self._codec.qualities[0] - 1, self._codec.qualities[-1]
+    def _highest_quality(self, pixels: Pixels, scale: int, budget: Budget, high: int) -> int:
+        low = self._codec.qualities[0] - 1
         while low < high:
             middle = (low + high + 1) // 2
             fits = budget.fits(self._message(pixels, scale, middle, quick=True))

@@ -17,7 +17,7 @@ import struct
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 SUBSAMPLING = "4:2:0"
 _TEMPORAL_DELIMITER = b"\x12\x00"
@@ -64,17 +64,16 @@ def decode(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
         sequence, frame = _expected_sequence_header(width, height), payload[1:]
     elif payload[:1] == _CARRIED and len(payload) > 2:
         sequence, frame = payload[2 : 2 + payload[1]], payload[2 + payload[1] :]
+        if _size_in(sequence) != (width, height):
+            raise AV1Error(f"HCI payload is not of a picture of {width}x{height} pixels")
     else:
         raise AV1Error("not an HCI payload: unknown first byte")
     stream = _obu(_SEQUENCE_HEADER, sequence) + _obu(_FRAME, frame)
     try:
         with Image.open(io.BytesIO(_container(_TEMPORAL_DELIMITER + stream, width, height))) as picture:
-            rgb = np.asarray(picture.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, EOFError) as error:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, EOFError, RuntimeError) as error:
         raise AV1Error(f"damaged HCI payload: {error}") from error
-    if rgb.shape != (height, width, 3):
-        raise AV1Error(f"HCI payload holds {rgb.shape[1]}x{rgb.shape[0]} pixels, expected {width}x{height}")
-    return rgb
 
 
 def _mdat(avif: bytes) -> bytes:
@@ -116,6 +115,16 @@ def _read_leb128(stream: bytes, offset: int) -> tuple[int, int]:
         length += 1
         if byte < 0x80:
             return value, length
+
+
+def _size_in(sequence: bytes) -> tuple[int, int] | None:
+    """Width and height that a sequence header names (AV1 specification 5.5.1); None when it is cut short."""
+    bits = "".join(f"{byte:08b}" for byte in sequence)[10:]  # after profile, flags and level
+    if len(bits) < 8:
+        return None
+    w_bits, h_bits = int(bits[:4], 2) + 1, int(bits[4:8], 2) + 1
+    width, height = bits[8 : 8 + w_bits], bits[8 + w_bits : 8 + w_bits + h_bits]
+    return (int(width, 2) + 1, int(height, 2) + 1) if len(height) == h_bits else None
 
 
 def _expected_sequence_header(width: int, height: int) -> bytes:

@@ -6,11 +6,9 @@ the saliency map.
 
 from __future__ import annotations
 
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 INPUT_SIZE = 320
@@ -66,13 +64,6 @@ class U2NetP(nn.Module):
         self.decoder = nn.ModuleList(ResidualU(2 * _WIDTH, *shape) for shape in shapes[-2::-1])
         self.side = nn.ModuleList(nn.Conv2d(_WIDTH, 1, 3, padding=1) for _ in shapes)
         self.fuse = nn.Conv2d(len(shapes), 1, 1)
-
-    @classmethod
-    def load(cls, path: Path) -> U2NetP:
-        """Network with the weights of a safetensors file (fp16 or fp32), frozen, computing in fp32."""
-        network = cls()
-        network.load_state_dict(load_file(path))
-        return network.requires_grad_(False).eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B,1,h,w] of pictures [B,3,h,w] with ImageNet mean and deviation removed."""

@@ -34,8 +34,8 @@ QUALITIES = (12, 50)
 _CELLS = CROP // 16
 _FREE = 0.08  # share of the run without a rate term
 _RAMP = 0.30  # share of the run after which the rate goal is reached
-_TARGET_BITS_PER_CELL = 0.022 * 256
-_RATE_GAIN, _RATE_STEP = 0.03, 0.02
+_TARGET_BITS_PER_CELL = 0.016 * 256
+_RATE_GAIN, _RATE_STEP = 0.06, 0.05
 
 
 class KeyModels(nn.Module):

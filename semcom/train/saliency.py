@@ -2,19 +2,16 @@
 
     python -m semcom.train.saliency FOLDER
 
-writes `saliency.safetensors` (fp16) and its card `saliency.json`. Needs the package `onnx`.
+adds the part `saliency` with its card to the profile FOLDER. Needs the package `onnx` (extra `train`).
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-
 from semcom import pretrained
+from semcom.profile import write_part
 
 _CHECKED = {
     "against_onnxruntime": "4 Kodak photos at 320x320: largest difference 2.6e-5 with fp32 weights",
@@ -34,10 +31,8 @@ _CHECKED = {
 
 
 def main(folder: Path) -> None:
-    """Writes weights and card to `folder`."""
-    part = pretrained.PARTS["u2netp"]
-    weights = {name: tensor.to(torch.float16) for name, tensor in pretrained.load("u2netp").items()}
-    save_file(weights, folder / "saliency.safetensors")
+    """Adds the part to the profile `folder`."""
+    part, weights = pretrained.PARTS["u2netp"], pretrained.load("u2netp")
     card = {
         "model": "U2-Net-p, salient-object detection, batch norms folded",
         "paper": "arXiv 2005.09007",
@@ -50,7 +45,7 @@ def main(folder: Path) -> None:
         "checked": _CHECKED,
         "command": "python -m semcom.train.saliency semcom/profiles/tiny",
     }
-    (folder / "saliency.json").write_text(json.dumps(card, indent=2) + "\n")
+    write_part(folder, "saliency", {}, weights, card)
 
 
 if __name__ == "__main__":
