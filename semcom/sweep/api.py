@@ -74,7 +74,7 @@ def run(
             engine = Engine(plan, store, pool, provenance() | how, batch=batch, advance=advance)
             statistics = engine.run()
     finally:
-        pool.shutdown(wait=False)
+        pool.shutdown()
     for warning in statistics.warnings:
         warnings.warn(warning, stacklevel=2)
     result = SweepResult(store.folder)

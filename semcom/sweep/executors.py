@@ -21,7 +21,7 @@ from multiprocessing import connection
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
-_ATTEMPTS = 3
+_ATTEMPTS, _PATIENCE_SECONDS = 3, 2.0
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -91,11 +91,13 @@ class PoolExecutor(Executor):
         return task.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Ends the workers; a task that is running is not waited for."""
+        """Ends the workers; with `wait`, gives tasks that are running two seconds."""
         for _ in self._threads:
             self._tasks.put(None)
         for worker in self._workers:
             worker.stop()
+        for thread in self._threads if wait else ():
+            thread.join(timeout=_PATIENCE_SECONDS)
 
     def _serve(self, worker: Worker) -> None:
         """A worker's life. It takes a task only when ready, so that none waits for a machine that is gone."""

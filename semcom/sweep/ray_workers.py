@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from semcom.sweep.executors import Worker, WorkerDied, set_threads
 
 T = TypeVar("T")
-_STARTS = 5
+_STARTS, _POLL_SECONDS = 5, 0.5
 
 
 class RayWorker:
@@ -22,17 +22,25 @@ class RayWorker:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._actor: Any = None
+        self._stopped = False
 
     def start(self) -> None:
         """See `Worker`; waits until the cluster has room."""
         import ray
         from ray.exceptions import RayActorError
 
+        if self._stopped:
+            raise WorkerDied("the run has ended")
         actor = ray.remote(num_cpus=self._threads, max_restarts=0)(_Actor)
         for attempt in range(1, _STARTS + 1):
             self._actor = actor.remote(self._threads, sys.path)
+            ready = self._actor.ready.remote()
+            while not self._stopped and not ray.wait([ready], timeout=_POLL_SECONDS)[0]:
+                continue  # the cluster has no room yet
+            if self._stopped:
+                raise WorkerDied("the run has ended")
             try:
-                ray.get(self._actor.ready.remote())
+                ray.get(ready)
                 return
             except RayActorError:  # the node may have died in the meantime
                 if attempt == _STARTS:
@@ -55,6 +63,7 @@ class RayWorker:
         """See `Worker`."""
         import ray
 
+        self._stopped = True
         if self._actor is not None and ray.is_initialized():
             ray.kill(self._actor)
 
