@@ -8,13 +8,13 @@ from torch import Tensor
 
 from semcom.message import Budget, Message, ReceivedMessage, Reconstruction
 from semcom.models.key_bitstream import LatentTables
+from semcom.models.key_transform import KeyTransform
 from semcom.models.u2net import U2NetP
 from semcom.profile import Profile
 from semcom.receiver.chain import Receiver
 from semcom.receiver.decoder import ResidualDecoder
 from semcom.receiver.enhancer import Enhancer
 from semcom.transmitter.chain import TransmitOptions, Transmitter
-from semcom.transmitter.key_codec import KeyEncoder
 from semcom.transmitter.regions import RegionSelector
 
 
@@ -34,12 +34,11 @@ class SemanticSystem:
         stored = opened.tensors("key_tables")
         tables = LatentTables(stored["sets"].long().numpy(), stored["symbols"].long().numpy())
         self.options = options or TransmitOptions()
-        self.transmitter = Transmitter(
-            RegionSelector(opened.build("saliency", U2NetP)), opened.build("key_encoder", KeyEncoder), tables
-        )
-        self.receiver = Receiver(
-            opened.build("enhancer", Enhancer), opened.build("decoder", ResidualDecoder), tables
-        )
+        transform = opened.build("key_transform", KeyTransform)
+        selector = RegionSelector(opened.build("saliency", U2NetP))
+        self.transmitter = Transmitter(selector, transform, tables)
+        enhancer, decoder = opened.build("enhancer", Enhancer), opened.build("decoder", ResidualDecoder)
+        self.receiver = Receiver(enhancer, decoder, transform, tables)
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """See `semcom.message.System`."""

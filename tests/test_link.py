@@ -114,6 +114,15 @@ def test_lost_key_packets_are_holes_not_damage(semantic, lossless):
     assert psnr(some.image[None], whole.image[None]).item() > 25
 
 
+def test_key_packets_make_key_regions_more_faithful(semantic, small_photo, lossless):
+    received, whole = lossless
+    without = semantic.decode(erase(received, "key"))
+    cells = whole.received[None, None]
+    region = torch.nn.functional.interpolate(cells, scale_factor=16)[0, 0, :150, :200] > 0
+    errors = [(r.image - small_photo).square().mean(0)[region].mean() for r in (whole, without)]
+    assert errors[0] < 0.9 * errors[1]
+
+
 def test_lost_mask_or_all_key_packets_leave_the_base_picture(semantic, lossless):
     received, _ = lossless
     without_key = semantic.decode(erase(received, "key"))

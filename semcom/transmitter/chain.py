@@ -17,13 +17,14 @@ from torch import Tensor
 
 from semcom.header import Header
 from semcom.message import Budget, BudgetError, Message, Protection, Stream
-from semcom.models import av1, card, key_bitstream, keymap
+from semcom.models import av1, card, keymap
 from semcom.models.grid import hci_size, pad_to_grid
 from semcom.models.key_bitstream import LatentTables
+from semcom.models.key_transform import KeyTransform
 from semcom.models.pixels import to_tensor
 from semcom.packets import HEADER_BYTES, packet_sizes
 from semcom.transmitter import hci
-from semcom.transmitter.key_codec import KeyEncoder
+from semcom.transmitter.key_codec import key_packets
 from semcom.transmitter.regions import RegionSelector
 
 _TYPICAL_QUALITY = 25  # the key stream is sized with this HCI before the final one is known
@@ -48,7 +49,7 @@ class TransmitOptions:
 class _Plan:
     """The parts of a message before the HCI's quality is settled."""
 
-    image: Tensor  # padded to the grid
+    thumb: Tensor  # [3,h,w] in [0,1]
     width: int
     height: int
     key_map: Tensor  # [rows,columns] bool
@@ -60,12 +61,12 @@ class Transmitter:
 
     Args:
         selector: chooses key regions.
-        key_encoder: latents of key regions.
+        transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
     """
 
-    def __init__(self, selector: RegionSelector, key_encoder: KeyEncoder, tables: LatentTables) -> None:
-        self.selector, self.key_encoder, self.tables = selector, key_encoder, tables
+    def __init__(self, selector: RegionSelector, transform: KeyTransform, tables: LatentTables) -> None:
+        self.selector, self.transform, self.tables = selector, transform, tables
 
     def encode(self, image: Tensor, budget: Budget, options: TransmitOptions) -> Message:
         """Message of a picture [3,H,W] in [0,1].
@@ -78,11 +79,10 @@ class Transmitter:
         height, width = image.shape[-2:]
         key_map = self.selector.select(image, options.key_area, options.key_mask)
         colours = card.encode(image) if options.card else None
-        padded = pad_to_grid(image)
-        thumb = hci.thumbnail(padded)
+        thumb = hci.thumbnail(pad_to_grid(image))
         nothing = torch.zeros_like(key_map)
         for areas, chosen_card in ((key_map, colours), (nothing, colours), (nothing, None)):
-            plan = _Plan(padded, width, height, areas, chosen_card)
+            plan = _Plan(to_tensor(thumb), width, height, areas, chosen_card)
             message = self._fit(plan, thumb, budget)
             if message is not None:
                 return message
@@ -110,17 +110,14 @@ class Transmitter:
 
     def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:
         coded = to_tensor(av1.decode(payload, *hci_size(plan.width, plan.height)))
-        key_packets: list[bytes] = []
-        if plan.key_map.any():
-            latents = self.key_encoder.quantised(plan.image, coded).numpy()
-            key_packets = key_bitstream.encode(latents, plan.key_map.numpy(), self.tables)
-        header = Header(plan.width, plan.height, quality, len(key_packets), plan.card is not None)
+        packets = key_packets(plan.thumb, coded, plan.key_map, self.transform, self.tables)
+        header = Header(plan.width, plan.height, quality, len(packets), plan.card is not None)
         streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
         if plan.card is not None:
             streams.append(Stream("card", Protection.CRITICAL, (plan.card,)))
-        if key_packets:
+        if packets:
             streams.append(Stream("mask", Protection.CRITICAL, (keymap.encode(plan.key_map),)))
         streams.append(Stream("hci", Protection.BASE, (payload,)))
-        if key_packets:
-            streams.append(Stream("key", Protection.DETAIL, tuple(key_packets)))
+        if packets:
+            streams.append(Stream("key", Protection.DETAIL, tuple(packets)))
         return Message(tuple(streams), plan.width, plan.height)
