@@ -94,7 +94,9 @@ def added(arguments: argparse.Namespace) -> dict[str, Any]:
         """Computing seconds of all stages, model building and start-up left out, in one warm process."""
         with tempfile.TemporaryDirectory() as folder:
             result = api.run(_scenario(arguments, snrs), folder, executor="serial", show_progress=False)
-            assert not result.failures()
+            assert (
+                result.statistics is not None and not result.statistics.interrupted and not result.failures()
+            )
             assert result.to_pandas().loc[lambda frame: frame["snr_db"] >= 30, "lost"].sum() == 0
             return sum(result.seconds().values())
 

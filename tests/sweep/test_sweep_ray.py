@@ -49,6 +49,9 @@ def test_a_killed_node_changes_nothing(toy: Callable[..., Any], tmp_path: Path, 
     assert result.failures() == {}
     plain = api.run(scenario, tmp_path / "plain", executor="serial")
     assert _table(result) == _table(plain)
+    deadline = time.monotonic() + 60  # the cluster notices a death late
+    while sum(node["Alive"] for node in ray.nodes()) != 2 and time.monotonic() < deadline:
+        time.sleep(0.5)
     assert len(ray.nodes()) == 3 and sum(node["Alive"] for node in ray.nodes()) == 2
 
 
