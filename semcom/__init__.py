@@ -26,10 +26,12 @@ _EXPORTS = {
     "System": "semcom.message",
     "transmit": "semcom.link",
 }
-__all__ = ["__version__", *sorted(_EXPORTS)]
+__all__ = ["__version__", "sweep", *sorted(_EXPORTS)]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "sweep":  # a package that is callable: semcom.sweep("scenario.yaml")
+        return import_module("semcom.sweep")
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)
     raise AttributeError(f"module 'semcom' has no attribute {name!r}")

@@ -8,18 +8,17 @@ from typing import Any
 from semcom.message import System
 
 
-def _semantic(**options: Any) -> System:
+def _semantic(profile: str = "tiny", key_area: float = 0.3, card: bool = True) -> System:
     from semcom.semantic import SemanticSystem
     from semcom.transmitter.chain import TransmitOptions
 
-    profile = options.pop("profile", "tiny")
-    return SemanticSystem(profile, TransmitOptions(**options))
+    return SemanticSystem(profile, TransmitOptions(key_area=key_area, card=card))
 
 
-def _avif(**options: Any) -> System:
+def _avif() -> System:
     from semcom.baselines.classical import AvifSystem
 
-    return AvifSystem(**options)
+    return AvifSystem()
 
 
 SYSTEMS: dict[str, Callable[..., System]] = {"semantic": _semantic, "avif": _avif}
