@@ -20,15 +20,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from channels.effective_sinr import packet_error_rate, waterfall
+from channels.effective_sinr import Floats, packet_error_rate, waterfall
 from channels.grants import Payload, Scheduler, burst_snrs
 from channels.ofdm import OfdmFrontEnd
 from channels.randomness import derive_seed
 from channels.report import ClassReport, Delivery
 from channels.spec import LinkSpec
 from channels.transport import TransportFormat
-
-Floats = NDArray[np.float64]
 
 _ERASURES = 2
 _SUBCARRIER_SAMPLES = 64
@@ -38,12 +36,24 @@ _MOTHER_RATE = {"bg1": 1 / 3, "bg2": 1 / 5}
 
 
 @dataclass
-class _Packet:
-    payload: Payload
-    format: TransportFormat
-    sinr: float = 0.0
-    sinrs: tuple[float, ...] = ()
-    received: bool = False
+class _Burst:
+    """Packets of a burst as arrays; packets of equal class and size share a transport format."""
+
+    names: list[str]
+    formats: list[TransportFormat]
+    which: NDArray[np.int64]
+    """Index into `formats`, [packets]."""
+    received: NDArray[np.bool_]
+    sinrs: list[Floats]
+    """Effective SINR of each round, [packets]; zero for packets that it didn't send again."""
+
+    def of_packet(self, values: Iterable[float]) -> Floats:
+        """Spread one value a format over the packets."""
+        return np.fromiter(values, dtype=np.float64)[self.which]
+
+    @property
+    def resource_elements(self) -> NDArray[np.int64]:
+        return np.array([fmt.num_resource_elements for fmt in self.formats])[self.which]
 
 
 class AbstractLink:
@@ -72,76 +82,83 @@ class AbstractLink:
 
     def error_probabilities(self, sizes: Sequence[tuple[str, int]], snr_db: float, seed: int) -> Floats:
         """Probability that each packet's first transmission fails on the realisation of `seed`, [packets]."""
-        formats = [self._scheduler.format(name, num_bytes) for name, num_bytes in sizes]
-        sinrs = self._effective_sinrs(formats, [name for name, _ in sizes], snr_db, seed, 0)
-        return np.array([packet_error_rate(f, float(s)) for f, s in zip(formats, sinrs, strict=True)])
+        burst = self._burst(sizes)
+        everyone = np.arange(len(sizes))
+        return _error_rates(burst, everyone, self._effective_sinrs(burst, everyone, snr_db, seed, 0))
 
-    def _send(self, burst: Sequence[Payload], snr_db: float, seed: int) -> Delivery:
-        packets = [_Packet(p, self._scheduler.format(p.protection_class, len(p.data))) for p in burst]
+    def _burst(self, sizes: Sequence[tuple[str, int]]) -> _Burst:
+        kinds = {kind: i for i, kind in enumerate(dict.fromkeys(sizes))}
+        return _Burst(
+            names=[name for name, _ in sizes],
+            formats=[self._scheduler.format(*kind) for kind in kinds],
+            which=np.array([kinds[kind] for kind in sizes]),
+            received=np.zeros(len(sizes), dtype=bool),
+            sinrs=[],
+        )
+
+    def _send(self, payloads: Sequence[Payload], snr_db: float, seed: int) -> Delivery:
+        burst = self._burst([(p.protection_class, len(p.data)) for p in payloads])
+        rounds = np.array([self.spec.classes[name].harq_rounds for name in burst.names])
         uses = pilot_uses = slot = 0
-        for round_index in range(max(c.harq_rounds for c in self.spec.classes.values())):
-            draws = np.random.default_rng(derive_seed(seed, _ERASURES, round_index)).random(len(packets))
-            active = [
-                i
-                for i, p in enumerate(packets)
-                if not p.received and round_index < self.spec.classes[p.payload.protection_class].harq_rounds
-            ]
-            if not active:
+        for round_index in range(rounds.max()):
+            active = np.flatnonzero(~burst.received & (rounds > round_index))
+            if not len(active):
                 break
-            members = [packets[i] for i in active]
-            names = [p.payload.protection_class for p in members]
-            sinrs = self._effective_sinrs([p.format for p in members], names, snr_db, seed, slot)
-            for packet, sinr, draw in zip(members, sinrs, draws[active], strict=True):
-                packet.sinrs += (float(sinr),)
-                packet.sinr = self._combined(packet)
-                packet.received = bool(draw >= packet_error_rate(packet.format, packet.sinr))
-            res = sum(p.format.num_resource_elements for p in members)
+            burst.sinrs.append(np.zeros(len(payloads)))
+            burst.sinrs[-1][active] = self._effective_sinrs(burst, active, snr_db, seed, slot)
+            lost = _error_rates(burst, active, self._combined(burst)[active])
+            draws = np.random.default_rng(derive_seed(seed, _ERASURES, round_index)).random(len(payloads))
+            burst.received[active] = draws[active] >= lost
+            res = int(burst.resource_elements[active].sum())
             uses += self._scheduler.channel_uses(res)
             pilot_uses += self._scheduler.channel_uses(res) - res
             slot += self._scheduler.num_slots(res) + self.spec.harq_round_trip_slots
         return Delivery(
-            payloads=tuple(p.payload.data if p.received else None for p in packets),
-            classes=_reports(packets),
+            payloads=tuple(p.data if ok else None for p, ok in zip(payloads, burst.received, strict=True)),
+            classes=_reports(burst),
             channel_uses=uses,
             pilot_uses=pilot_uses,
             snr_db=snr_db,
         )
 
-    def _combined(self, packet: _Packet) -> float:
-        """Effective SINR of all transmissions so far."""
-        rate_left = packet.format.mcs.code_rate / len(packet.sinrs)
-        new_bits = rate_left >= _MOTHER_RATE[packet.format.base_graph]
-        if self.spec.harq_combining == "incremental-redundancy" and new_bits:
-            return float(np.prod(1 + np.array(packet.sinrs)) - 1)
-        return sum(packet.sinrs)
+    def _combined(self, burst: _Burst) -> Floats:
+        """Effective SINR of all transmissions so far, [packets]."""
+        history = np.stack(burst.sinrs)
+        chase = history.sum(axis=0)
+        if self.spec.harq_combining == "chase":
+            return np.asarray(chase)
+        # New parity bits add capacity, until the mother code has no more of them
+        rates = (fmt.mcs.code_rate - len(history) * _MOTHER_RATE[fmt.base_graph] for fmt in burst.formats)
+        return np.where(burst.of_packet(rates) >= 0, np.prod(1 + history, axis=0) - 1, chase)
 
     def _effective_sinrs(
-        self,
-        formats: Sequence[TransportFormat],
-        names: Sequence[str],
-        snr_db: float,
-        seed: int,
-        first_slot: int,
+        self, burst: _Burst, active: NDArray[np.int64], snr_db: float, seed: int, first_slot: int
     ) -> Floats:
-        """EESM over each packet's resource elements, linear, [packets]."""
-        sizes = np.array([fmt.num_resource_elements for fmt in formats])
+        """EESM over each active packet's resource elements, linear."""
+        sizes = burst.resource_elements[active]
         edges = np.concatenate([[0], np.cumsum(sizes)])
-        num_slots = self._scheduler.num_slots(int(edges[-1]))
-        sinr = self._sampler.sinr(snr_db, seed, first_slot, num_slots)
-        powers = np.square(self._scheduler.amplitudes(formats, names))
-        betas = np.array([waterfall(fmt.mcs).eesm_beta for fmt in formats])
-        result = np.empty(len(formats))
-        for beta, power in {*zip(betas, powers, strict=True)}:
+        sinr = self._sampler.sinr(snr_db, seed, first_slot, self._scheduler.num_slots(int(edges[-1])))
+        powers = np.square(self._scheduler.amplitudes(sizes, [burst.names[i] for i in active]))
+        betas = burst.of_packet(waterfall(fmt.mcs).eesm_beta for fmt in burst.formats)[active]
+        grid = np.arange(len(sinr) + 1) * self.spec.ofdm.num_subcarriers
+        result = np.empty(len(active))
+        for beta, power in set(zip(betas, powers, strict=True)):
             chosen = (betas == beta) & (powers == power)
             # Mean of exp(-sinr / beta) over the band and the streams, for every OFDM symbol of data
-            symbols = np.exp(-power * sinr / beta).mean(axis=-1)
-            cumulative = np.concatenate([[0.0], np.cumsum(symbols)]) * self.spec.ofdm.num_subcarriers
-            integral = np.interp(
-                edges, np.arange(len(cumulative)) * self.spec.ofdm.num_subcarriers, cumulative
-            )
+            symbols = np.exp(-power * sinr / beta).mean(axis=-1) * self.spec.ofdm.num_subcarriers
+            integral = np.interp(edges, grid, np.concatenate([[0.0], np.cumsum(symbols)]))
             mean = np.diff(integral)[chosen] / sizes[chosen]
-            result[chosen] = -beta * np.log(np.maximum(mean, 1e-300))
+            # Never quite zero, which would read as not sent
+            result[chosen] = np.maximum(-beta * np.log(np.clip(mean, 1e-300, 1.0)), 1e-12)
         return result
+
+
+def _error_rates(burst: _Burst, active: NDArray[np.int64], sinrs: Floats) -> Floats:
+    rates = np.empty(len(active))
+    for kind, fmt in enumerate(burst.formats):
+        chosen = burst.which[active] == kind
+        rates[chosen] = packet_error_rate(fmt, sinrs[chosen])
+    return rates
 
 
 class _SinrSampler:
@@ -179,29 +196,27 @@ class _SinrSampler:
         return sinr.reshape(-1, sinr.shape[-1]).double().numpy()
 
 
-def _reports(packets: Sequence[_Packet]) -> dict[str, ClassReport]:
-    return {
-        name: _class_report([p for p in packets if p.payload.protection_class == name])
-        for name in dict.fromkeys(p.payload.protection_class for p in packets)
-    }
+def _reports(burst: _Burst) -> dict[str, ClassReport]:
+    names = np.array(burst.names)
+    return {name: _class_report(burst, np.flatnonzero(names == name)) for name in dict.fromkeys(burst.names)}
 
 
-def _class_report(packets: Sequence[_Packet]) -> ClassReport:
-    sent = [(p, s) for p in packets for s in p.sinrs]
-    symbols = sum(p.format.num_symbols for p, _ in sent)
-    capacity = sum(float(np.log2(1 + s)) * p.format.num_symbols for p, s in sent) / symbols
-    mcs = packets[0].format.mcs
+def _class_report(burst: _Burst, members: NDArray[np.int64]) -> ClassReport:
+    history = np.stack(burst.sinrs)[:, members]
+    sent = history > 0
+    res, received = burst.resource_elements[members], burst.received[members]
+    bits = np.array([8 * fmt.num_bytes for fmt in burst.formats])[burst.which[members]]
+    capacity = (np.log2(1 + history) * res).sum() / (sent * res).sum()
+    mcs = burst.formats[burst.which[members[0]]].mcs
     return ClassReport(
         mcs=mcs.index,
         modulation=mcs.modulation,
         code_rate=mcs.code_rate,
-        packets=len(packets),
-        lost=sum(not p.received for p in packets),
-        bits=sum(8 * len(p.payload.data) for p in packets),
-        delivered_bits=sum(8 * len(p.payload.data) for p in packets if p.received),
-        channel_uses=sum(p.format.num_resource_elements for p, _ in sent),
-        transmissions=tuple(
-            sum(len(p.sinrs) > r for p in packets) for r in range(max(len(p.sinrs) for p in packets))
-        ),
+        packets=len(members),
+        lost=int((~received).sum()),
+        bits=int(bits.sum()),
+        delivered_bits=int(bits[received].sum()),
+        channel_uses=int((sent * res).sum()),
+        transmissions=tuple(int(n) for n in sent.sum(axis=1) if n),
         effective_sinr_db=float(10 * np.log10(np.maximum(2**capacity - 1, 1e-12))),
     )

@@ -165,9 +165,10 @@ class DigitalLink:
         bursts, grids, amplitudes = _by_burst(packets), [], {}
         for members in bursts.values():
             scales = self._scheduler.amplitudes(
-                [p.format for p in members], [p.payload.protection_class for p in members]
+                [p.format.num_resource_elements for p in members],
+                [p.payload.protection_class for p in members],
             )
-            amplitudes.update({id(p): a for p, a in zip(members, scales, strict=True)})
+            amplitudes.update({id(p): float(a) for p, a in zip(members, scales, strict=True)})
             grids.append(
                 self._scheduler.to_slots(
                     [symbols[positions[id(p)]].reshape(-1, streams) * amplitudes[id(p)] for p in members]

@@ -9,17 +9,19 @@ rate.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from channels.mcs import Mcs
 from channels.transport import TransportFormat
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,12 @@ class Waterfall:
     spread_db: tuple[float, ...]
     eesm_beta: float
 
-    def bler(self, k: int, sinr_db: float) -> float:
+    def bler(self, k: int, sinr_db: Floats) -> Floats:
         """Block error rate of a code block of `k` bits, interpolated between the sizes measured."""
         sizes = np.log2(self.block_bits)
         threshold = np.interp(np.log2(k), sizes, self.threshold_db)
         spread = np.interp(np.log2(k), sizes, self.spread_db)
-        return float(ndtr((threshold - sinr_db) / spread))
+        return np.asarray(ndtr((threshold - sinr_db) / spread))
 
 
 @cache
@@ -82,8 +84,8 @@ def waterfall(mcs: Mcs) -> Waterfall:
     )
 
 
-def packet_error_rate(fmt: TransportFormat, sinr: float) -> float:
-    """Probability that a packet is lost at an effective SINR (linear): one wrong block loses it."""
-    sinr_db = 10 * math.log10(max(sinr, 1e-12))
+def packet_error_rate(fmt: TransportFormat, sinr: Floats) -> Floats:
+    """Probability that packets are lost at effective SINRs (linear): one wrong block loses a packet."""
+    sinr_db = 10 * np.log10(np.maximum(sinr, 1e-12))
     bler = waterfall(fmt.mcs).bler(fmt.k, sinr_db)
-    return float(1 - (1 - bler) ** fmt.num_code_blocks)
+    return np.asarray(1 - (1 - bler) ** fmt.num_code_blocks)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from channels.mcs import Mcs, mcs
 from channels.spec import LinkSpec
 from channels.transport import TransportFormat, transport_format
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,13 @@ class Scheduler:
         share = self._num_data_res / (self._num_data_res + self._num_pilot_res)
         return self.mcs[protection_class].spectral_efficiency * self._spec.ofdm.num_streams * share
 
-    def amplitudes(self, formats: Sequence[TransportFormat], classes: Sequence[str]) -> list[float]:
+    def amplitudes(
+        self, resource_elements: Sequence[int] | NDArray[np.int64], classes: Sequence[str]
+    ) -> Floats:
         """Amplitude of each packet's symbols: its class's power boost, the burst's mean power one."""
-        powers = [10 ** (self._spec.classes[name].power_boost_db / 10) for name in classes]
-        sizes = [fmt.num_resource_elements for fmt in formats]
-        mean = sum(p * s for p, s in zip(powers, sizes, strict=True)) / sum(sizes)
-        return [math.sqrt(power / mean) for power in powers]
+        boosts = {name: 10 ** (c.power_boost_db / 10) for name, c in self._spec.classes.items()}
+        powers = np.array([boosts[name] for name in classes])
+        return np.asarray(np.sqrt(powers / np.average(powers, weights=resource_elements)))
 
     def to_slots(self, symbols: Sequence[Tensor]) -> Tensor:
         """Lay packets' symbols [resource elements, streams] one after the other into slots.
