@@ -37,7 +37,7 @@ def test_the_same_seed_is_the_same_channel_as_bit_exact(streams):
     sinr = np.array([[d.classes["base"].effective_sinr_db for d in run] for run in (exact, abstract)])
     # EESM lies below the mean capacity that the bit-exact link reports, more so where the fading is deep
     assert np.corrcoef(sinr)[0, 1] > 0.95
-    assert np.abs(sinr[0] - sinr[1]).max() < 3
+    assert (sinr[1] < sinr[0] + 0.2).all()
     assert [d.channel_uses for d in exact] == [d.channel_uses for d in abstract]
 
 
@@ -82,6 +82,6 @@ def test_segmented_packets_are_lost_with_any_of_their_blocks():
     spec = LinkSpec(**AWGN, classes={"base": ClassSpec(mcs=20)})
     link = AbstractLink(spec)
     # 1050 bytes are one block of 8424 bits, 3 x 1050 three of them (to within the CRCs)
-    one, three = link.error_probabilities([("base", 1050), ("base", 3153)], 14.05, 0)
+    one, three = link.error_probabilities([("base", 1050), ("base", 3153)], 11.1, 0)
     assert 0.02 < one < 0.9
     assert three == pytest.approx(1 - (1 - one) ** 3, rel=0.05)
