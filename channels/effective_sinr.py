@@ -61,7 +61,12 @@ def _measured() -> dict[int, list[tuple[float, Waterfall]]]:
 @cache
 def waterfall(mcs: Mcs) -> Waterfall:
     """Return the waterfall of an MCS: measured, or interpolated between the nearest rates measured."""
-    curves = _measured()[mcs.bits_per_symbol]
+    curves = _measured().get(mcs.bits_per_symbol, [])
+    if not curves or not curves[0][0] <= mcs.code_rate <= curves[-1][0]:
+        raise LookupError(
+            f"no waterfall measured around {mcs.modulation} at rate {mcs.code_rate:.3f} (MCS {mcs.index} of "
+            f"table {mcs.table}): run python benchmarks/abstraction.py tables"
+        )
     above = next(i for i, (rate, _) in enumerate(curves) if rate >= mcs.code_rate)
     (high, upper), (low, lower) = curves[above], curves[max(above - 1, 0)]
     if high == mcs.code_rate:
