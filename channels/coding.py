@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 # TS 38.214 §5.1.2.1: order of the redundancy versions
 RV_ORDER = (0, 2, 3, 1)
-_MAX_LLR = 20.0
 # Sionna's encoder refuses rates below those of the mother codes
 _MAX_EXPANSION: dict[BaseGraph, int] = {"bg1": 3, "bg2": 5}
 
@@ -70,9 +69,6 @@ class LdpcCode:
 
     def decode(self, buffer_llr: Tensor, versions: Sequence[int] = (0,)) -> Tensor:
         """Decode buffers [batch, buffer_length], filled by `versions`, to bits [batch, k], float."""
-        # Beyond this a bit is as good as certain, and the decoders' finite message range would let a few huge
-        # values drown the rest
-        buffer_llr = buffer_llr.clamp(-_MAX_LLR, _MAX_LLR)
         if self.n > self._encoder.n:
             versions = self._cover
         if set(versions) == {0}:

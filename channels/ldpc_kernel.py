@@ -34,7 +34,8 @@ from channels.ldpc_simd import (
 
 # int16 levels per unit of LLR: fine enough for the correction term, coarse enough that sums rarely saturate
 _SCALE = 16
-_CHANNEL_MAX = 8_000
+# An LLR of 20, Sionna's llr_max too: a few huge values would saturate the sums and drown the other bits
+_CHANNEL_MAX = 20 * _SCALE
 _FILLER = 20_000
 _EIGHT_LN2 = round(8 * _SCALE * 0.6931)
 

@@ -165,3 +165,19 @@ def test_bad_input_gives_one_clear_error() -> None:
         decoder(torch.full((4, 100), float("nan")))
     with pytest.raises(ValueError, match="num_iter"):
         LayeredDecoder(encoder, num_iter=0)
+
+
+def test_huge_llrs_do_not_drown_the_rest():
+    """At 30 dB some LLRs are in the thousands and some, in a fade, are small: Sionna decodes such a packet."""
+    encoder = LDPC5GEncoder(2424, 8060)
+    generator = torch.Generator().manual_seed(0)
+    bits = torch.randint(0, 2, (20, 2424), generator=generator).float()
+    gain = torch.empty(20, 8060).exponential_(generator=generator)  # Rayleigh fading
+    noise = torch.randn(20, 8060, generator=generator)
+    no = 10 ** (-24 / 10)
+    received = gain.sqrt() * (2 * encoder(bits) - 1) + (no / 2) ** 0.5 * noise
+    llr = 4 * gain.sqrt() * received / no
+    assert llr.abs().max() > 2000
+    result = LayeredDecoder(encoder).decode(llr)
+    assert result.converged.all()
+    assert torch.equal(result.bits, bits)
