@@ -10,7 +10,7 @@ run: $(STAMP)
 	$(BIN)/semcom send semcom/samples/coffee.png --out out
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -114,12 +114,17 @@ def test_lost_key_packets_are_holes_not_damage(semantic, lossless):
     assert psnr(some.image[None], whole.image[None]).item() > 25
 
 
-def test_key_packets_make_key_regions_more_faithful(semantic, small_photo, lossless):
-    received, whole = lossless
-    without = semantic.decode(erase(received, "key"))
-    cells = whole.received[None, None]
-    region = torch.nn.functional.interpolate(cells, scale_factor=16)[0, 0, :150, :200] > 0
-    errors = [(r.image - small_photo).square().mean(0)[region].mean() for r in (whole, without)]
+def test_key_packets_make_key_regions_more_faithful(semantic, small_photo):
+    """At a rate where the HCI is coarse, as it is in use."""
+    (received,) = PerfectLink().send([semantic.encode(small_photo, Budget.of_bpp(0.1, 200, 150))], 0.0, [0])
+    whole, without = semantic.decode(received), semantic.decode(erase(received, "key"))
+    assert whole.received[:9, :12].sum() > 10
+    errors = []
+    for result in (whole, without):
+        # Means over 4×4 pixels: what lies below is texture, which is generated either way.
+        means = torch.nn.functional.avg_pool2d((result.image - small_photo)[None], 4)
+        cells = torch.nn.functional.avg_pool2d(means.square().mean(1), 4)[0]
+        errors.append(cells[whole.received[: cells.shape[0], : cells.shape[1]] > 0].mean())
     assert errors[0] < 0.9 * errors[1]
 
 

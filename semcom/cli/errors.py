@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
@@ -23,8 +24,13 @@ def one_line(error: ValueError) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        return "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'link'}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors()
-        )
+        return "; ".join(map(_field_error, error.errors()))
     return " ".join(str(error).split())
+
+
+def _field_error(item: Mapping[str, Any]) -> str:
+    """`field: what is allowed, not what was given`; a project's own message already says what was given."""
+    field, message = ".".join(map(str, item["loc"])) or "link", item["msg"]
+    if item["type"] == "value_error":
+        return f"{field}: {message.removeprefix('Value error, ')}"
+    return f"{field}: {message}, not {item['input']!r}"
