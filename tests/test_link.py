@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from semcom.metrics.psnr import psnr
 
 from channels.digital import DigitalLink
 from channels.spec import LinkSpec
 from semcom.link import ChannelLink, PerfectLink, transmit
 from semcom.message import Budget, BudgetError, Protection, ReceivedMessage, ReceivedStream
+from semcom.metrics.psnr import psnr
 from semcom.packets import bits_on_wire, bpp, pack, packet_sizes
 from semcom.transmitter.chain import TransmitOptions
 

@@ -1,6 +1,5 @@
 """Key-region selection: the rules on made-up saliency, the shipped network on a made-up photo."""
 
-
 import numpy as np
 import pytest
 import torch

@@ -30,7 +30,7 @@ class Csi(enum.StrEnum):
 
 def send(
     image: Annotated[Path, typer.Argument(help="Photo, 64×64 to 4096×4096 pixels.")],
-    snr_db: Annotated[float, typer.Option(help="Es/N0 per resource element in dB.")] = 10.0,
+    snr_db: Annotated[float, typer.Option(help="Es/N0 per resource element in dB.")] = 15.0,
     channel: Annotated[str, typer.Option(help="awgn, rayleigh, tdl-a … tdl-e, …")] = "tdl-a",
     delay_spread_ns: Annotated[float, typer.Option(help="RMS delay spread in ns.")] = 100.0,
     speed_kmh: Annotated[float, typer.Option(help="Speed of the terminal in km/h.")] = 3.0,
@@ -45,7 +45,7 @@ def send(
     key_area: Annotated[float, typer.Option(help="Share of the picture in key regions.", min=0, max=1)] = 0.3,
     card: Annotated[bool, typer.Option(help="Send the colour card that stands in for a lost HCI.")] = True,
     profile: Annotated[str, typer.Option(help="Profile name or folder.")] = "tiny",
-    seed: Annotated[int, typer.Option(help="Of the channel realisation and the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the channel realisation and the noise.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
 ) -> None:
     """Send a photo over a simulated channel and rebuild it."""

@@ -168,7 +168,7 @@ def test_bad_input_gives_one_clear_error() -> None:
 
 
 def test_huge_llrs_do_not_drown_the_rest():
-    """At 30 dB some LLRs are in the thousands and some, in a fade, are small: Sionna decodes such a packet."""
+    """At 30 dB some LLRs are in the thousands, and in a fade some are small: the packet must decode."""
     encoder = LDPC5GEncoder(2424, 8060)
     generator = torch.Generator().manual_seed(0)
     bits = torch.randint(0, 2, (20, 2424), generator=generator).float()
