@@ -3,8 +3,7 @@
     realisation of the seed ─ LMMSE SINR a resource element ─ EESM a packet ─ BLER table ─ a biased coin
 
 Same arguments, same reports and, for the same seeds, the same channel realisations as `DigitalLink`; what
-differs is that noise and decoder are replaced by their statistics. Several hundred times less work a packet
-in large bursts, so that sweeps can be wide.
+differs is that noise and decoder are replaced by their statistics, so that sweeps can be wide.
 
 What is approximated: channel-estimation errors count as noise; SINRs are sampled on at most 64 subcarriers,
 and once a slot where the channel moves slowly; incremental redundancy adds up capacity (Chase combining:

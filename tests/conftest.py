@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -29,11 +28,3 @@ def semantic():
     from semcom.semantic import SemanticSystem
 
     return SemanticSystem("tiny")
-
-
-@pytest.fixture(scope="session")
-def data_folder() -> Path:
-    folder = Path(os.environ.get("SEMCOM_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no data folder {folder}: set SEMCOM_DATA")
-    return folder

@@ -103,15 +103,11 @@ class RRDBNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,in_channels,h,w] → [B,3,4h,4w]."""
-        return self.features(x)[0]
-
-    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Picture [B,3,4h,4w] and trunk features [B,C,h,w] (what guides the decoder)."""
         shallow = self.conv_first(x)
         deep = shallow + self.conv_body(self.body(shallow))
         y = F.leaky_relu(self.conv_up1(deep), _SLOPE)
         y = F.leaky_relu(self.conv_up2(y), _SLOPE)
-        return self.conv_last(F.leaky_relu(self.conv_hr(y), _SLOPE)), deep
+        return self.conv_last(F.leaky_relu(self.conv_hr(y), _SLOPE))
 
     def convolution_shapes(self) -> list[tuple[str, tuple[int, ...]]]:
         """(layer name, weight shape) in network order: the order of the published file."""

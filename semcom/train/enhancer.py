@@ -1,8 +1,7 @@
 """Stage `enhancer`: the restoration trunk learns AV1 thumbnails (LPIPS + 2·L1 + 1.5·DISTS).
 
-Starts from Real-ESRGAN ×4 (BSD-3-Clause), pruned to every other block; `docs` of the choice and of
-what pruning costs are in the training card. No adversary: the pretrained texture prior is kept by
-the two perceptual losses.
+Starts from Real-ESRGAN ×4 (BSD-3-Clause), pruned to every other block. No adversary: the published
+network's texture prior is kept by the two perceptual losses.
 """
 
 from __future__ import annotations
