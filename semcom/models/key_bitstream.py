@@ -25,6 +25,7 @@ NUM_SYMBOLS = 2 * MAX_MAGNITUDE + 1
 TABLE_BITS = 12
 _BLOCK = 4
 _PACKET_TARGET_BYTES = 110
+_MAX_STRIPS = 255 // PHASES  # the header counts packets in one byte
 
 Cells = list[tuple[int, int]]
 
@@ -97,7 +98,7 @@ def encode(latents: NDArray[np.int64], key_map: NDArray[np.bool_], tables: Laten
         return []
     whole = [_encode_packet(latents, groups, tables) for groups in packet_cells(key_map, 1)]
     strips = max(1, round(sum(map(len, whole)) / (PHASES * _PACKET_TARGET_BYTES)))
-    strips = min(strips, -(-key_map.shape[0] // _BLOCK))
+    strips = min(strips, -(-key_map.shape[0] // _BLOCK), _MAX_STRIPS)
     if strips == 1:
         return whole
     return [_encode_packet(latents, groups, tables) for groups in packet_cells(key_map, strips)]

@@ -117,3 +117,14 @@ def test_fitted_sets_beat_one_table():
 def test_tables_survive_storage_as_int16():
     stored = LatentTables(TABLES.sets.astype(np.int16).astype(np.int64), TABLES.symbols)
     np.testing.assert_array_equal(stored.sets, TABLES.sets)
+
+
+def test_the_largest_pictures_stay_within_the_headers_packet_count():
+    """A dense key map of a tall picture would otherwise be cut into more packets than one byte counts."""
+    rng = np.random.default_rng(5)
+    key_map = np.ones((320, 60), bool)
+    latents = np.clip(rng.laplace(0, 3, (CHANNELS, 320, 60)).round(), -7, 7).astype(np.int64)
+    sent = encode(latents, key_map, TABLES)
+    assert len(sent) == 252
+    decoded, _ = decode(sent, key_map, TABLES)
+    np.testing.assert_array_equal(decoded, latents)
