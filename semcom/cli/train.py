@@ -17,6 +17,7 @@ class StageName(enum.StrEnum):
     ENHANCER = "enhancer"
     KEY_CODEC = "key_codec"
     DECODER = "decoder"
+    SEGMENTER = "segmenter"
 
 
 def train(

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from semcom.models.efficientnet import EfficientNetLite0
 from semcom.models.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
 from semcom.provenance import provenance
@@ -18,7 +19,9 @@ from semcom.train.data import list_photos
 from semcom.train.decoder import DecoderStage
 from semcom.train.enhancer import EnhancerStage
 from semcom.train.key_codec import learn_key_codec
-from semcom.train.loop import Trained, run
+from semcom.train.loop import Stage, Trained, run
+from semcom.train.segmenter import SegmenterStage
+from semcom.train.segments import list_masked
 
 _KEY_CODEC_CROPS = 600
 _LOSSES = "LPIPS-Alex + 2·L1 + 1.5·DISTS (half of each batch)"
@@ -53,8 +56,14 @@ def run_stage(name: str, wanted: TrainingRun) -> None:
     Raises:
         ValueError: no photos, or a part of an earlier stage is missing from the profile.
     """
-    torch.set_num_threads(os.cpu_count() or 1)
-    {"enhancer": _enhancer, "key_codec": _key_codec, "decoder": _decoder}[name](wanted)
+    torch.set_num_threads(_usable_cores())
+    stages = {"enhancer": _enhancer, "key_codec": _key_codec, "decoder": _decoder, "segmenter": _segmenter}
+    stages[name](wanted)
+
+
+def _usable_cores() -> int:
+    """Cores this process may use, hyperthreads included; PyTorch's own default leaves those out."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _enhancer(wanted: TrainingRun) -> None:
@@ -98,9 +107,20 @@ def _decoder(wanted: TrainingRun) -> None:
     write_part(wanted.profile, "decoder", {}, trained.model.state_dict(), card)
 
 
-def _card(
-    stage: EnhancerStage | DecoderStage, trained: Trained, wanted: TrainingRun, photos: int
-) -> dict[str, Any]:
+def _segmenter(wanted: TrainingRun) -> None:
+    groups = [list_masked(source) for source in wanted.data]
+    validation = [list_masked(source) for source in wanted.validation]
+    backbone = Profile.open(wanted.profile).build("backbone", EfficientNetLite0)
+    stage = SegmenterStage(groups, validation, backbone)
+    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    card = _card(stage, trained, wanted, sum(map(len, groups))) | {
+        "started_from": "EfficientNet-Lite0 (Apache-2.0), the frozen part `backbone`; the rest from scratch",
+        "losses": "20·focal + dice, single mask and best of three; squared error of the predicted IoU",
+    }
+    write_part(wanted.profile, "segmenter", {}, trained.model.state_dict(), card)
+
+
+def _card(stage: Stage, trained: Trained, wanted: TrainingRun, photos: int) -> dict[str, Any]:
     """How the part came to be: data, time, losses, validation metrics, versions."""
     progress = trained.progress
     return {
