@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from semcom.message import System
@@ -15,13 +16,21 @@ def _semantic(profile: str = "tiny", key_area: float = 0.3, card: bool = True) -
     return SemanticSystem(profile, TransmitOptions(key_area=key_area, card=card))
 
 
-def _avif() -> System:
-    from semcom.baselines.classical import AvifSystem
+def _classical(codec: str) -> System:
+    from semcom.baselines.classical import classical
 
-    return AvifSystem()
+    return classical(codec)
 
 
-SYSTEMS: dict[str, Callable[..., System]] = {"semantic": _semantic, "avif": _avif}
+SYSTEMS: dict[str, Callable[..., System]] = {
+    "semantic": _semantic,
+    "jpeg": partial(_classical, "jpeg"),
+    "jpeg2000": partial(_classical, "jpeg2000"),
+    "webp": partial(_classical, "webp"),
+    "avif": partial(_classical, "avif"),
+    "jxl": partial(_classical, "jxl"),
+    "hevc": partial(_classical, "hevc"),
+}
 
 
 def build(name: str, **options: Any) -> System:

@@ -1,64 +1,41 @@
 """Classical codecs as systems: the finest coding that fits the budget, reduced in size where that is better.
 
 At ultra-low rates a codec does better on a smaller picture, scaled up again by the receiver; so the
-sender tries reductions by 1 to 4 and keeps the one with the best SSIM. One packet carries all:
+sender tries reductions by 1 to 8 and keeps the one with the best SSIM. The first packet begins with
 
-    width (2) │ height (2) │ reduction (1) │ payload
+    width (2) │ height (2) │ reduction (1)
+
+and the codec's payload follows, in as many packets as its format can lose one by one.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import import_module
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from semcom.baselines.codec import SCALES, Codec, Pixels
 from semcom.message import Budget, BudgetError, Message, Protection, ReceivedMessage, Reconstruction, Stream
 from semcom.metrics.ssim import ssim
-from semcom.models import av1
 from semcom.models.pixels import to_pixels, to_tensor
 from semcom.packets import packet_sizes
 
-Pixels = NDArray[np.uint8]
+CODECS = ("jpeg", "jpeg2000", "webp", "avif", "jxl", "hevc")
+"""Modules of this package that have a `CODEC`."""
 
-SCALES = (1, 2, 3, 4)
+MIN_SIDE, MAX_SIDE = 16, 16383  # SSIM and x265 need some pixels; 16383 is VP8's limit
 _HEADER = struct.Struct(">HHB")
 _GREY = 0.5
 
 
-@dataclass(frozen=True)
-class Codec:
-    """An image codec with a quality scale.
-
-    Attributes:
-        name: of the system.
-        qualities: from the smallest to the largest payload.
-        encode: payload of [h,w,3] uint8 at a quality; the flag asks for a quick estimate, a few per cent
-            larger, for searching.
-        decode: [h,w,3] uint8 of a payload, width and height. Raises `ValueError` on damaged bytes.
-    """
-
-    name: str
-    qualities: range
-    encode: Callable[[Pixels, int, bool], bytes]
-    decode: Callable[[bytes, int, int], Pixels]
-
-
-AVIF = Codec(
-    name="avif",
-    qualities=range(101),
-    encode=lambda pixels, quality, quick: av1.encode(pixels, quality, speed=6 if quick else 2),
-    decode=av1.decode,
-)
-
-
 class ClassicalSystem:
-    """A codec behind the contract of every system: one stream `image` in one packet of class base.
+    """A codec behind the contract of every system: one stream `image` of class base.
 
     Args:
         codec: what makes the payload.
@@ -68,77 +45,141 @@ class ClassicalSystem:
         self._codec = codec
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
-        """Message of a picture [3,H,W] float in [0,1].
+        """Message of a picture [3,H,W] float in [0,1], sides of 16 to 16383.
 
         Raises:
-            BudgetError: not even the lowest quality at a quarter of the size fits.
+            BudgetError: not even the lowest quality at the largest reduction fits.
+            ValueError: a grey picture, one with alpha, or a side out of range.
         """
-        pixels = to_pixels(image)
-        scale, quality = self._best_scale(pixels, budget)
-        qualities = self._codec.qualities
-        for finer in range(min(quality + 2, qualities[-1]), qualities[0] - 1, -1):
-            message = self._message(pixels, scale, finer)
-            if budget.fits(message):
-                return message
-        smallest = self._message(pixels, SCALES[-1], qualities[0])
-        if budget.fits(smallest):
-            return smallest
-        raise BudgetError(budget.limit, budget.cost(packet_sizes(smallest)), budget.unit)
+        _check(image)
+        return _Search(self._codec, to_pixels(image), budget).message()
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
-        """The picture, or a grey one of its size when the packet was lost."""
-        (chunk,) = received.chunks("image")
-        if chunk is None:
+        """The picture from what arrived before the first lost packet; a grey one where that is too little."""
+        chunks = received.chunks("image")
+        arrived = chunks[: chunks.index(None)] if None in chunks else chunks
+        try:
+            picture = _picture(self._codec, [c for c in arrived if c is not None], len(chunks))
+        except ValueError:
             grey = torch.full((3, received.height, received.width), _GREY)
             return Reconstruction(grey, notes=("image lost: grey picture",))
-        return Reconstruction(to_tensor(self._picture(chunk)).contiguous())
+        notes = () if None not in chunks else (f"image truncated: {len(arrived)} of {len(chunks)} packets",)
+        return Reconstruction(to_tensor(picture).contiguous(), notes=notes)
 
-    def _best_scale(self, pixels: Pixels, budget: Budget) -> tuple[int, int]:
-        """Reduction, and the highest quality that (by quick estimate) fits with it.
 
-        From the smallest picture to the full one: the same bytes never buy a larger picture at a higher
-        quality, so each search starts below the last one's answer.
-        """
-        lowest, highest = self._codec.qualities[0] - 1, self._codec.qualities[-1]
-        best, best_score = (SCALES[-1], lowest), -1.0
-        for scale in reversed(SCALES):
-            highest = self._highest_quality(pixels, scale, budget, highest)
-            if highest == lowest:
-                break
-            chunk = self._chunk(pixels, scale, highest, quick=True)
-            score = ssim(to_tensor(self._picture(chunk))[None], to_tensor(pixels)[None]).item()
-            if score > best_score:
-                best, best_score = (scale, highest), score
-        return best
+def classical(name: str) -> ClassicalSystem:
+    """The system of a codec by name.
 
-    def _highest_quality(self, pixels: Pixels, scale: int, budget: Budget, high: int) -> int:
-        low = self._codec.qualities[0] - 1
-        while low < high:
-            middle = (low + high + 1) // 2
-            fits = budget.fits(self._message(pixels, scale, middle, quick=True))
-            low, high = (middle, high) if fits else (low, middle - 1)
-        return low
-
-    def _message(self, pixels: Pixels, scale: int, quality: int, quick: bool = False) -> Message:
-        chunk = self._chunk(pixels, scale, quality, quick)
-        return Message((Stream("image", Protection.BASE, (chunk,)),), pixels.shape[1], pixels.shape[0])
-
-    def _chunk(self, pixels: Pixels, scale: int, quality: int, quick: bool) -> bytes:
-        height, width = pixels.shape[:2]
-        reduced = _resize(pixels, *_reduced(width, height, scale), Image.Resampling.LANCZOS)
-        return _HEADER.pack(width, height, scale) + self._codec.encode(reduced, quality, quick)
-
-    def _picture(self, chunk: bytes) -> Pixels:
-        width, height, scale = _HEADER.unpack_from(chunk)
-        reduced = self._codec.decode(chunk[_HEADER.size :], *_reduced(width, height, scale))
-        return _resize(reduced, width, height, Image.Resampling.BICUBIC)
+    Raises:
+        ValueError: unknown name, or the package it needs is not installed.
+    """
+    if name not in CODECS:
+        raise ValueError(f"unknown codec {name!r}; known: {', '.join(CODECS)}")
+    try:
+        module = import_module(f"semcom.baselines.{name}")
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"system {name} needs the package {error.name}: pip install 'semcom[baselines]'"
+        ) from error
+    return ClassicalSystem(module.CODEC)
 
 
 class AvifSystem(ClassicalSystem):
     """AV1 still pictures without their container."""
 
     def __init__(self) -> None:
-        super().__init__(AVIF)
+        from semcom.baselines.avif import CODEC
+
+        super().__init__(CODEC)
+
+
+class _Search:
+    """The best message of one picture for one budget."""
+
+    def __init__(self, codec: Codec, pixels: Pixels, budget: Budget) -> None:
+        self._codec, self._pixels, self._budget = codec, pixels, budget
+        self._lowest = codec.qualities[0]
+        self._coded = lru_cache(maxsize=None)(self._code)
+
+    def message(self) -> Message:
+        """Raises `BudgetError` when nothing fits."""
+        scales = [scale for scale in SCALES if min(self._pixels.shape[:2]) >= scale * MIN_SIDE]
+        scale, quality = self._best_scale(scales)
+        for fitting in range(quality, self._lowest - 1, -1):
+            message = self._message(scale, fitting)
+            if self._budget.fits(message):
+                return message
+        smallest = self._message(scales[-1], self._lowest)
+        if self._budget.fits(smallest):
+            return smallest
+        cost = self._budget.cost(packet_sizes(smallest))
+        raise BudgetError(self._budget.limit, cost, self._budget.unit)
+
+    def _best_scale(self, scales: Sequence[int]) -> tuple[int, int]:
+        """Reduction, and the highest quality that (by quick estimate) fits with it.
+
+        From the smallest picture to the full one: the same bytes never buy a larger picture at a higher
+        quality, so each search starts below the last one's answer, and ends when a larger one is worse.
+        """
+        best, best_score, highest = (scales[-1], self._lowest - 1), -1.0, self._codec.qualities[-1]
+        for scale in reversed(scales):
+            highest = self._highest_quality(scale, highest)
+            if highest < self._lowest:
+                break
+            chunks = self._chunks(scale, highest, quick=True)
+            picture = _picture(self._codec, chunks, len(chunks))
+            score = ssim(to_tensor(picture)[None], to_tensor(self._pixels)[None]).item()
+            if score < best_score:
+                break
+            best, best_score = (scale, highest), score
+        return best
+
+    def _highest_quality(self, scale: int, high: int) -> int:
+        if not self._fits(scale, self._lowest):
+            return self._lowest - 1
+        low = self._lowest
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self._fits(scale, middle) else (low, middle - 1)
+        return low
+
+    def _fits(self, scale: int, quality: int) -> bool:
+        return self._budget.fits(self._message(scale, quality, quick=True))
+
+    def _message(self, scale: int, quality: int, quick: bool = False) -> Message:
+        height, width = self._pixels.shape[:2]
+        stream = Stream("image", Protection.BASE, self._chunks(scale, quality, quick))
+        return Message((stream,), width, height)
+
+    def _chunks(self, scale: int, quality: int, quick: bool) -> tuple[bytes, ...]:
+        return self._coded(scale, quality, quick and self._codec.has_quick)
+
+    def _code(self, scale: int, quality: int, quick: bool) -> tuple[bytes, ...]:
+        height, width = self._pixels.shape[:2]
+        reduced = _resize(self._pixels, *_reduced(width, height, scale), Image.Resampling.LANCZOS)
+        first, *others = self._codec.encode(reduced, quality, quick)
+        return (_HEADER.pack(width, height, scale) + first, *others)
+
+
+def _check(image: Tensor) -> None:
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ValueError(
+            f"image must be [3,H,W], not {list(image.shape)}: make a grey picture three equal channels and "
+            "composite alpha on a colour, as `semcom.images.load` does"
+        )
+    if min(image.shape[1:]) < MIN_SIDE or max(image.shape[1:]) > MAX_SIDE:
+        size = f"{image.shape[2]}x{image.shape[1]}"
+        raise ValueError(f"image sides must be {MIN_SIDE} to {MAX_SIDE} pixels, not {size}")
+
+
+def _picture(codec: Codec, arrived: Sequence[bytes], sent: int) -> Pixels:
+    """Raises `ValueError` where too little arrived."""
+    if not arrived:
+        raise ValueError("nothing of it arrived")
+    width, height, scale = _HEADER.unpack_from(arrived[0])
+    pieces = [arrived[0][_HEADER.size :], *arrived[1:]]
+    reduced = codec.decode(pieces, sent, *_reduced(width, height, scale))
+    return _resize(reduced, width, height, Image.Resampling.BICUBIC)
 
 
 def _reduced(width: int, height: int, scale: int) -> tuple[int, int]:

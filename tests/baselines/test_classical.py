@@ -1,10 +1,10 @@
-"""AVIF as a system: budgets kept, the scale chosen, nothing lost without a note."""
+"""Classical systems: budgets kept, the scale chosen, nothing lost without a note."""
 
 import numpy as np
 import pytest
 import torch
 
-from semcom.baselines.classical import AvifSystem
+from semcom.baselines.classical import CODECS, AvifSystem, classical
 from semcom.message import Budget, BudgetError, LinkReport, Protection, ReceivedMessage, ReceivedStream
 from semcom.metrics.psnr import psnr
 from semcom.packets import bpp, pack, unpack
@@ -103,3 +103,54 @@ def test_size_comes_from_the_payload(system, photo):
 
 def test_deterministic(system, photo):
     assert system.encode(photo, num_bytes(200)) == system.encode(photo, num_bytes(200))
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_every_codec_keeps_the_budget(name, photo):
+    system = classical(name)
+    for limit in (700, 3000):
+        message = system.encode(photo, num_bytes(limit))
+        assert sum(len(packet.data) for packet in pack(message)) <= limit
+        assert psnr(system.decode(carried(message)).image[None], photo[None]).item() > 15
+    with pytest.raises(BudgetError) as caught:
+        system.encode(photo, num_bytes(8))
+    assert system.encode(photo, num_bytes(caught.value.smallest))
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg2000"])
+def test_what_arrived_before_a_loss_is_shown(name, small_photo):
+    system = classical(name)
+    message = system.encode(small_photo, num_bytes(4000))
+    sent = [packet.data for packet in pack(message)]
+    assert len(sent) >= 3
+    quality = []
+    for lost in (0, 1, len(sent) - 1, None):
+        arrived = [None if i == lost else data for i, data in enumerate(sent)]
+        received = ReceivedMessage(unpack(message, arrived), message.width, message.height, REPORT)
+        result = system.decode(received)
+        quality.append(psnr(result.image[None], small_photo[None]).item())
+        notes = {0: ("image lost: grey picture",), None: ()}
+        truncated = (f"image truncated: {lost} of {len(sent)} packets",)
+        assert result.notes == notes.get(lost, truncated)
+    assert quality == sorted(quality)
+    assert quality[0] < quality[-1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ((1, 64, 64), "grey picture"),
+        ((4, 64, 64), "alpha"),
+        ((64, 64), r"\[3,H,W\]"),
+        ((3, 15, 64), "16 to 16383"),
+        ((3, 16, 16384), "16384x16"),
+    ],
+)
+def test_unsupported_pictures_are_refused(system, shape, reason):
+    with pytest.raises(ValueError, match=reason):
+        system.encode(torch.zeros(shape), num_bytes(1000))
+
+
+def test_unknown_codec_names_the_known():
+    with pytest.raises(ValueError, match="jpeg2000"):
+        classical("gif")
