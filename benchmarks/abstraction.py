@@ -175,11 +175,11 @@ def compare_awgn(num_bytes: int = 90) -> list[dict[str, Any]]:
         spec = link_spec("awgn", index)
         abstract = AbstractLink(spec)
         threshold = crossing(
-            lambda snr, a=abstract: a.error_probabilities([("base", num_bytes)], snr, 0)[0], 0.3
+            lambda snr, a=abstract: a.error_probabilities([("base", num_bytes)], snr, [0])[0, 0], 0.3
         )
         for snr_db in (threshold, threshold + 0.4):
             lost, sent, _ = bler(DigitalLink(spec), 8, 75, num_bytes, snr_db)
-            predicted = float(abstract.error_probabilities([("base", num_bytes)], snr_db, 0)[0])
+            predicted = float(abstract.error_probabilities([("base", num_bytes)], snr_db, [0])[0, 0])
             interval = wilson_interval(lost, sent)
             rows.append(
                 {

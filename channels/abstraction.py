@@ -7,13 +7,13 @@ differs is that noise and decoder are replaced by their statistics, so that swee
 
 What is approximated: channel-estimation errors count as noise; SINRs are sampled on at most 64 subcarriers,
 and once a slot where the channel moves slowly; incremental redundancy adds up capacity (Chase combining:
-SINR).
+SINR). Small bursts are quickest many to a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,35 +24,46 @@ from channels.grants import Payload, Scheduler, burst_snrs
 from channels.ofdm import OfdmFrontEnd
 from channels.randomness import derive_seed
 from channels.report import ClassReport, Delivery
+from channels.sinr import SinrSampler
 from channels.spec import LinkSpec
 from channels.transport import TransportFormat
 
+Ints = NDArray[np.int64]
+Kind = tuple[str, int]
+"""Protection class and bytes of a packet: packets of a kind share their transport format."""
 _ERASURES = 2
-_SUBCARRIER_SAMPLES = 64
-# Below this Doppler shift times slot duration, one sample a slot will do
-_SLOW = 0.1
 _MOTHER_RATE = {"bg1": 1 / 3, "bg2": 1 / 5}
+# What bursts computed together may hold: 32 MB of SINRs
+_MOST_SINRS = 4_000_000
 
 
 @dataclass
-class _Burst:
-    """Packets of a burst as arrays; packets of equal class and size share a transport format."""
+class _Batch:
+    """Packets of some bursts as arrays, burst by burst; a row of `formats` serves all packets of a kind."""
 
-    names: list[str]
+    snr_db: Sequence[float]
+    seeds: Sequence[int]
     formats: list[TransportFormat]
-    which: NDArray[np.int64]
+    class_of_kind: Ints
+    kind: Ints
     """Index into `formats`, [packets]."""
-    received: NDArray[np.bool_]
-    sinrs: list[Floats]
+    burst: Ints
+    """Rising, [packets]."""
+    sinrs: list[Floats] = field(default_factory=list)
     """Effective SINR of each round, [packets]; zero for packets that it didn't send again."""
 
-    def of_packet(self, values: Iterable[float]) -> Floats:
-        """Spread one value a format over the packets."""
-        return np.fromiter(values, dtype=np.float64)[self.which]
+    def __post_init__(self) -> None:
+        self.received = np.zeros(len(self.kind), dtype=bool)
+        self.protection = self.class_of_kind[self.kind]
+        self.resource_elements = self.of_packet(fmt.num_resource_elements for fmt in self.formats)
 
-    @property
-    def resource_elements(self) -> NDArray[np.int64]:
-        return np.array([fmt.num_resource_elements for fmt in self.formats])[self.which]
+    def of_packet(self, values: Iterable[int]) -> Ints:
+        """Spread one value a format over the packets."""
+        return np.array(list(values))[self.kind]
+
+    def sums(self, values: Ints) -> Ints:
+        """Sum of what packets have, [bursts]."""
+        return np.bincount(self.burst, values, minlength=len(self.seeds)).astype(np.int64)
 
 
 class AbstractLink:
@@ -62,16 +73,23 @@ class AbstractLink:
         self.spec = spec
         self._front_end = OfdmFrontEnd(spec.channel, spec.ofdm)
         self._scheduler = Scheduler(spec, self._front_end.num_data_res, self._front_end.num_pilot_res)
-        self._sampler = _SinrSampler(spec, self._front_end)
+        self._sampler = SinrSampler(spec, self._front_end)
+        self._names = list(spec.classes)
+        self._boosts = np.array([10 ** (c.power_boost_db / 10) for c in spec.classes.values()])
 
     def send(
         self, bursts: Sequence[Sequence[Payload]], snr_db: float | Sequence[float], seeds: Sequence[int]
     ) -> list[Delivery]:
         """Send bursts, each over its own channel realisation; arguments and errors as `DigitalLink.send`."""
         snrs = burst_snrs(bursts, snr_db, seeds)
-        return [self._send(burst, snr, seed) for burst, snr, seed in zip(bursts, snrs, seeds, strict=True)]
+        kinds = [[(p.protection_class, len(p.data)) for p in burst] for burst in bursts]
+        deliveries: list[Delivery] = []
+        for some in self._in_parts(kinds):
+            batch = self._batch(kinds[some], snrs[some], seeds[some])
+            deliveries += self._deliver(batch, bursts[some])
+        return deliveries
 
-    def channel_uses(self, sizes: Iterable[tuple[str, int]]) -> int:
+    def channel_uses(self, sizes: Iterable[Kind]) -> int:
         """Count the resource elements of a burst's first transmissions; as `DigitalLink.channel_uses`."""
         return self._scheduler.burst_channel_uses(sizes)
 
@@ -79,143 +97,175 @@ class AbstractLink:
         """Payload bits that a channel use carries; as `DigitalLink.bits_per_channel_use`."""
         return self._scheduler.bits_per_channel_use(protection_class)
 
-    def error_probabilities(self, sizes: Sequence[tuple[str, int]], snr_db: float, seed: int) -> Floats:
-        """Probability that each packet's first transmission fails on the realisation of `seed`, [packets]."""
-        burst = self._burst(sizes)
-        everyone = np.arange(len(sizes))
-        return _error_rates(burst, everyone, self._effective_sinrs(burst, everyone, snr_db, seed, 0))
+    def error_probabilities(self, sizes: Sequence[Kind], snr_db: float, seeds: Sequence[int]) -> Floats:
+        """Probability that each packet's first transmission fails on each realisation, [seeds, packets]."""
+        rates = []
+        for some in self._in_parts([sizes] * len(seeds)):
+            part = seeds[some]
+            batch = self._batch([sizes] * len(part), [snr_db] * len(part), part)
+            everyone, start = np.arange(len(batch.kind)), np.zeros(len(part), dtype=np.int64)
+            sinrs = self._effective_sinrs(batch, everyone, start)
+            rates.append(_error_rates(batch, everyone, sinrs).reshape(len(part), -1))
+        return np.concatenate(rates)
 
-    def _burst(self, sizes: Sequence[tuple[str, int]]) -> _Burst:
-        kinds = {kind: i for i, kind in enumerate(dict.fromkeys(sizes))}
-        return _Burst(
-            names=[name for name, _ in sizes],
-            formats=[self._scheduler.format(*kind) for kind in kinds],
-            which=np.array([kinds[kind] for kind in sizes]),
-            received=np.zeros(len(sizes), dtype=bool),
-            sinrs=[],
+    def _in_parts(self, kinds: Sequence[Sequence[Kind]]) -> Iterator[slice]:
+        """Cut bursts into runs that are small enough to be computed together."""
+        res = {kind: self._scheduler.format(*kind).num_resource_elements for kind in set().union(*kinds)}
+        samples_a_slot = self.spec.ofdm.num_ofdm_symbols * self._sampler.samples_a_data_symbol
+        first = largest = 0
+        for i, burst in enumerate(kinds):
+            samples = samples_a_slot * self._scheduler.num_slots(sum(map(res.__getitem__, burst)))
+            largest = max(largest, samples)
+            if i > first and (i + 1 - first) * largest > _MOST_SINRS:
+                yield slice(first, i)
+                first, largest = i, samples
+        yield slice(first, len(kinds))
+
+    def _batch(
+        self, kinds: Sequence[Sequence[Kind]], snr_db: Sequence[float], seeds: Sequence[int]
+    ) -> _Batch:
+        index: dict[Kind, int] = {}
+        which = [index.setdefault(kind, len(index)) for burst in kinds for kind in burst]
+        return _Batch(
+            snr_db=snr_db,
+            seeds=seeds,
+            formats=[self._scheduler.format(*kind) for kind in index],
+            class_of_kind=np.array([self._names.index(name) for name, _ in index]),
+            kind=np.array(which),
+            burst=np.repeat(np.arange(len(kinds)), [len(burst) for burst in kinds]),
         )
 
-    def _send(self, payloads: Sequence[Payload], snr_db: float, seed: int) -> Delivery:
-        burst = self._burst([(p.protection_class, len(p.data)) for p in payloads])
-        rounds = np.array([self.spec.classes[name].harq_rounds for name in burst.names])
-        uses = pilot_uses = slot = 0
+    def _deliver(self, batch: _Batch, bursts: Sequence[Sequence[Payload]]) -> list[Delivery]:
+        """Send the packets, again where HARQ allows, and report."""
+        rounds = np.array([c.harq_rounds for c in self.spec.classes.values()])[batch.protection]
+        data_uses, pilot_uses, slot = np.zeros((3, len(bursts)), dtype=np.int64)
         for round_index in range(rounds.max()):
-            active = np.flatnonzero(~burst.received & (rounds > round_index))
+            active = np.flatnonzero(~batch.received & (rounds > round_index))
             if not len(active):
                 break
-            burst.sinrs.append(np.zeros(len(payloads)))
-            burst.sinrs[-1][active] = self._effective_sinrs(burst, active, snr_db, seed, slot)
-            lost = _error_rates(burst, active, self._combined(burst)[active])
-            draws = np.random.default_rng(derive_seed(seed, _ERASURES, round_index)).random(len(payloads))
-            burst.received[active] = draws[active] >= lost
-            res = int(burst.resource_elements[active].sum())
-            uses += self._scheduler.channel_uses(res)
-            pilot_uses += self._scheduler.channel_uses(res) - res
-            slot += self._scheduler.num_slots(res) + self.spec.harq_round_trip_slots
-        return Delivery(
-            payloads=tuple(p.data if ok else None for p, ok in zip(payloads, burst.received, strict=True)),
-            classes=_reports(burst),
-            channel_uses=uses,
-            pilot_uses=pilot_uses,
-            snr_db=snr_db,
-        )
+            batch.sinrs.append(np.zeros(len(batch.kind)))
+            batch.sinrs[-1][active] = self._effective_sinrs(batch, active, slot)
+            lost = _error_rates(batch, active, self._combined(batch)[active])
+            batch.received[active] = _draws(batch, active, round_index)[active] >= lost
+            res = batch.sums(batch.resource_elements * (batch.sinrs[-1] > 0))
+            slots = -(-res // self._front_end.num_data_res)
+            data_uses += res
+            pilot_uses += slots * self._front_end.num_pilot_res
+            slot += slots + self.spec.harq_round_trip_slots
+        reports, ends = self._reports(batch), np.cumsum([len(burst) for burst in bursts]).tolist()
+        received = batch.received.tolist()
+        return [
+            Delivery(
+                payloads=tuple(
+                    p.data if ok else None
+                    for p, ok in zip(burst, received[end - len(burst) : end], strict=True)
+                ),
+                classes=reports[i],
+                channel_uses=int(data_uses[i] + pilot_uses[i]),
+                pilot_uses=int(pilot_uses[i]),
+                snr_db=batch.snr_db[i],
+            )
+            for i, (burst, end) in enumerate(zip(bursts, ends, strict=True))
+        ]
 
-    def _combined(self, burst: _Burst) -> Floats:
+    def _combined(self, batch: _Batch) -> Floats:
         """Effective SINR of all transmissions so far, [packets]."""
-        history = np.stack(burst.sinrs)
+        history = np.stack(batch.sinrs)
         chase = history.sum(axis=0)
-        if self.spec.harq_combining == "chase":
+        if self.spec.harq_combining == "chase" or len(history) == 1:
             return np.asarray(chase)
         # New parity bits add capacity, until the mother code has no more of them
-        rates = (fmt.mcs.code_rate - len(history) * _MOTHER_RATE[fmt.base_graph] for fmt in burst.formats)
-        return np.where(burst.of_packet(rates) >= 0, np.prod(1 + history, axis=0) - 1, chase)
+        more = batch.of_packet(
+            fmt.mcs.code_rate >= len(history) * _MOTHER_RATE[fmt.base_graph] for fmt in batch.formats
+        )
+        return np.where(more, np.prod(1 + history, axis=0) - 1, chase)
 
-    def _effective_sinrs(
-        self, burst: _Burst, active: NDArray[np.int64], snr_db: float, seed: int, first_slot: int
-    ) -> Floats:
-        """EESM over each active packet's resource elements, linear."""
-        sizes = burst.resource_elements[active]
-        edges = np.concatenate([[0], np.cumsum(sizes)])
-        sinr = self._sampler.sinr(snr_db, seed, first_slot, self._scheduler.num_slots(int(edges[-1])))
-        powers = np.square(self._scheduler.amplitudes(sizes, [burst.names[i] for i in active]))
-        betas = burst.of_packet(waterfall(fmt.mcs).eesm_beta for fmt in burst.formats)[active]
-        grid = np.arange(len(sinr) + 1) * self.spec.ofdm.num_subcarriers
+    def _effective_sinrs(self, batch: _Batch, active: Ints, first_slots: Ints) -> Floats:
+        """EESM over each active packet's resource elements, linear, [active]."""
+        bursts, row = np.unique(batch.burst[active], return_inverse=True)
+        sizes, protection = batch.resource_elements[active], batch.protection[active]
+        totals = np.bincount(row, sizes)
+        ends = np.cumsum(sizes) - (np.cumsum(totals) - totals)[row]
+        sinr = self._sampler.sinr(
+            [batch.snr_db[b] for b in bursts],
+            [batch.seeds[b] for b in bursts],
+            first_slots[bursts].tolist(),
+            self._scheduler.num_slots(int(totals.max())),
+        )
+        mean_power = np.bincount(row, self._boosts[protection] * sizes) / totals
         result = np.empty(len(active))
-        for beta, power in set(zip(betas, powers, strict=True)):
-            chosen = (betas == beta) & (powers == power)
+        for index in np.unique(protection):
+            chosen = protection == index
+            beta = waterfall(self._scheduler.mcs[self._names[index]]).eesm_beta
+            scale = self._boosts[index] / mean_power / beta
             # Mean of exp(-sinr / beta) over the band and the streams, for every OFDM symbol of data
-            symbols = np.exp(-power * sinr / beta).mean(axis=-1) * self.spec.ofdm.num_subcarriers
-            integral = np.interp(edges, grid, np.concatenate([[0.0], np.cumsum(symbols)]))
-            mean = np.diff(integral)[chosen] / sizes[chosen]
+            symbols = np.exp(sinr * -scale[:, None, None]).mean(axis=-1)
+            integral = np.pad(np.cumsum(symbols, axis=1), ((0, 0), (1, 0)))
+            edges = np.stack([ends - sizes, ends])[:, chosen] / self.spec.ofdm.num_subcarriers
+            first, last = _interpolate(integral, row[chosen], edges)
+            mean = (last - first) / (edges[1] - edges[0])
             # Never quite zero, which would read as not sent
             result[chosen] = np.maximum(-beta * np.log(np.clip(mean, 1e-300, 1.0)), 1e-12)
         return result
 
+    def _reports(self, batch: _Batch) -> list[dict[str, ClassReport]]:
+        """One report a protection class that a burst has packets of, for every burst."""
+        num_classes = len(self._names)
+        group = batch.burst * num_classes + batch.protection
+        groups = len(batch.seeds) * num_classes
 
-def _error_rates(burst: _Burst, active: NDArray[np.int64], sinrs: Floats) -> Floats:
-    rates = np.empty(len(active))
-    for kind, fmt in enumerate(burst.formats):
-        chosen = burst.which[active] == kind
-        rates[chosen] = packet_error_rate(fmt, sinrs[chosen])
-    return rates
+        def totals(values: Ints | NDArray[np.bool_]) -> list[int]:
+            return [int(v) for v in np.bincount(group, values, minlength=groups)]
 
-
-class _SinrSampler:
-    """SINRs after LMMSE equalisation on a thinned resource grid."""
-
-    def __init__(self, spec: LinkSpec, front_end: OfdmFrontEnd) -> None:
-        ofdm = spec.ofdm
-        self._front_end = front_end
-        self._data_symbols = [t for t in range(ofdm.num_ofdm_symbols) if t not in ofdm.pilot_symbols]
-        step = -(-ofdm.num_subcarriers // _SUBCARRIER_SAMPLES)
-        self._subcarriers = torch.arange(step // 2, ofdm.num_subcarriers, step)
-        slow = spec.channel.max_doppler_hz * ofdm.slot_duration_s < _SLOW
-        self._samples_a_slot = 1 if slow else ofdm.num_ofdm_symbols
-
-    def sinr(self, snr_db: float, seed: int, first_slot: int, num_slots: int) -> Floats:
-        """SINRs, linear: [num_slots * data symbols a slot, subcarrier samples * streams]."""
-        no = torch.tensor([10 ** (-snr_db / 10)])
-        error = self._front_end.error_variance(no)[0].sum(dim=0)[self._data_symbols][:, self._subcarriers]
-        h = self._front_end.sampled_channel(
-            seed, num_slots, first_slot, self._samples_a_slot, self._subcarriers
-        )
-        # h: [slots, rx, streams, samples a slot, subcarriers]
-        if self._samples_a_slot > 1:
-            h = h[:, :, :, self._data_symbols]
-        noise = no + error
-        if h.shape[1:3] == (1, 1):
-            sinr = h[:, 0, 0].abs().square() / noise
-            return sinr.reshape(-1, sinr.shape[-1]).double().numpy()
-        h = h.permute(0, 3, 4, 1, 2)
-        gram = h.mH @ h / noise[..., None, None]
-        eye = torch.eye(h.shape[-1], dtype=gram.dtype)
-        # Of the MMSE receiver: 1 / [(I + H^H H / N0)^-1]_kk - 1
-        residual = torch.linalg.inv(eye + gram).diagonal(dim1=-2, dim2=-1).real
-        sinr = (1 / residual - 1).clamp_min(0).flatten(-2)
-        return sinr.reshape(-1, sinr.shape[-1]).double().numpy()
+        history = np.stack(batch.sinrs)
+        sent, res = history > 0, batch.resource_elements
+        bits = batch.of_packet(8 * fmt.num_bytes for fmt in batch.formats)
+        packets, lost = totals(np.ones_like(group)), totals(~batch.received)
+        offered, delivered = totals(bits), totals(bits * batch.received)
+        transmissions = list(zip(*(totals(in_round) for in_round in sent), strict=True))
+        uses = totals((sent * res).sum(axis=0))
+        bits_a_symbol = np.bincount(group, (np.log2(1 + history) * res).sum(axis=0), minlength=groups)
+        with np.errstate(invalid="ignore"):
+            capacity = bits_a_symbol / np.array(uses)
+        sinr_db = (10 * np.log10(np.maximum(2**capacity - 1, 1e-12))).tolist()
+        reports: list[dict[str, ClassReport]] = [{} for _ in batch.seeds]
+        for i in np.unique(group).tolist():
+            burst, index = divmod(i, num_classes)
+            name = self._names[index]
+            mcs = self._scheduler.mcs[name]
+            reports[burst][name] = ClassReport(
+                mcs=mcs.index,
+                modulation=mcs.modulation,
+                code_rate=mcs.code_rate,
+                packets=packets[i],
+                lost=lost[i],
+                bits=offered[i],
+                delivered_bits=delivered[i],
+                channel_uses=uses[i],
+                transmissions=tuple(n for n in transmissions[i] if n),
+                effective_sinr_db=sinr_db[i],
+            )
+        return reports
 
 
-def _reports(burst: _Burst) -> dict[str, ClassReport]:
-    names = np.array(burst.names)
-    return {name: _class_report(burst, np.flatnonzero(names == name)) for name in dict.fromkeys(burst.names)}
+def _error_rates(batch: _Batch, active: Ints, sinrs: Floats) -> Floats:
+    return packet_error_rate(batch.formats, batch.kind[active], sinrs)
 
 
-def _class_report(burst: _Burst, members: NDArray[np.int64]) -> ClassReport:
-    history = np.stack(burst.sinrs)[:, members]
-    sent = history > 0
-    res, received = burst.resource_elements[members], burst.received[members]
-    bits = np.array([8 * fmt.num_bytes for fmt in burst.formats])[burst.which[members]]
-    capacity = (np.log2(1 + history) * res).sum() / (sent * res).sum()
-    mcs = burst.formats[burst.which[members[0]]].mcs
-    return ClassReport(
-        mcs=mcs.index,
-        modulation=mcs.modulation,
-        code_rate=mcs.code_rate,
-        packets=len(members),
-        lost=int((~received).sum()),
-        bits=int(bits.sum()),
-        delivered_bits=int(bits[received].sum()),
-        channel_uses=int((sent * res).sum()),
-        transmissions=tuple(int(n) for n in sent.sum(axis=1) if n),
-        effective_sinr_db=float(10 * np.log10(np.maximum(2**capacity - 1, 1e-12))),
-    )
+def _draws(batch: _Batch, active: Ints, round_index: int) -> Floats:
+    """A uniform number for every packet, of its burst's own stream; where no packet is active, anything."""
+    counts = np.bincount(batch.burst, minlength=len(batch.seeds))
+    starts, generator = np.cumsum(counts) - counts, torch.Generator()
+    draws = np.empty(len(batch.kind))
+    for burst in np.unique(batch.burst[active]).tolist():
+        generator.manual_seed(derive_seed(batch.seeds[burst], _ERASURES, round_index))
+        uniform = torch.rand(counts[burst], dtype=torch.float64, generator=generator)
+        draws[starts[burst] : starts[burst] + counts[burst]] = uniform.numpy()
+    return draws
+
+
+def _interpolate(rows: Floats, row: Ints, positions: Floats) -> Floats:
+    """Read `rows` [r, length] of index `row` [n] at fractional `positions` [..., n]."""
+    low = np.minimum(positions.astype(np.int64), rows.shape[1] - 2)
+    before, after = rows[row, low], rows[row, low + 1]
+    return np.asarray(before + (positions - low) * (after - before))

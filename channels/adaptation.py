@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from channels.abstraction import AbstractLink
 from channels.mcs import mcs, mcs_table_size
 from channels.spec import LinkSpec
@@ -65,6 +63,6 @@ def _fastest(
         middle = (low + high + 1) // 2
         candidate = spec.classes[name].model_copy(update={"mcs": by_rate[middle]})
         link = AbstractLink(spec.model_copy(update={"classes": {name: candidate}}))
-        bler = np.mean([link.error_probabilities([(name, num_bytes)], snr_db, seed) for seed in seeds])
+        bler = link.error_probabilities([(name, num_bytes)], snr_db, seeds).mean()
         low, high = (middle, high) if bler <= target else (low, middle - 1)
     return by_rate[low]

@@ -31,7 +31,7 @@ from channels.spec import LinkSpec
 from channels.transport import TransportFormat, reassemble, segment
 
 if TYPE_CHECKING:
-    from sionna.phy.mapping import Demapper, Mapper
+    from sionna.phy.mapping import Mapper
 
 __all__ = ["ClassReport", "Delivery", "DigitalLink", "Payload"]
 
@@ -288,9 +288,27 @@ def mapper(bits_per_symbol: int, device: str) -> Mapper:
     return Mapper("qam", bits_per_symbol, precision="single", device=device)
 
 
-@lru_cache
-def demapper(bits_per_symbol: int, device: str) -> Demapper:
-    """Return Sionna's exact (log-sum-exp) demapper to LLRs."""
-    from sionna.phy.mapping import Demapper
+class QamDemapper:
+    """Exact (log-sum-exp) LLRs of Gray-labelled square QAM.
 
-    return Demapper("app", "qam", bits_per_symbol, precision="single", device=device)
+    Its even bits are those of the real part and its odd bits those of the imaginary one (TS 38.211 §5.1), so
+    two of Sionna's demappers for amplitudes do what one over all points would, in a fraction of the time.
+    """
+
+    def __init__(self, bits_per_symbol: int, device: str) -> None:
+        from sionna.phy.mapping import Demapper
+
+        self._demapper = Demapper("app", "pam", bits_per_symbol // 2, precision="single", device=device)
+
+    def __call__(self, y: Tensor, no: Tensor) -> Tensor:
+        """LLRs [n * bits_per_symbol] of symbols `y` [n] with noise variances `no` [n]."""
+        # Sionna's amplitudes have unit energy on their own, those of a QAM half of it
+        amplitudes = 2**0.5 * torch.view_as_real(y).T
+        llr = self._demapper(amplitudes.to(y.dtype), 2 * no.expand(2, -1))
+        return llr.reshape(2, len(y), -1).permute(1, 2, 0).flatten()
+
+
+@lru_cache
+def demapper(bits_per_symbol: int, device: str) -> QamDemapper:
+    """Return the demapper of a modulation."""
+    return QamDemapper(bits_per_symbol, device)

@@ -9,7 +9,7 @@ rate.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -36,12 +36,10 @@ class Waterfall:
     spread_db: tuple[float, ...]
     eesm_beta: float
 
-    def bler(self, k: int, sinr_db: Floats) -> Floats:
-        """Block error rate of a code block of `k` bits, interpolated between the sizes measured."""
-        sizes = np.log2(self.block_bits)
-        threshold = np.interp(np.log2(k), sizes, self.threshold_db)
-        spread = np.interp(np.log2(k), sizes, self.spread_db)
-        return np.asarray(ndtr((threshold - sinr_db) / spread))
+    def curve(self, k: int) -> tuple[float, float]:
+        """Threshold and spread in dB of code blocks of `k` bits, interpolated between the sizes measured."""
+        sizes, size = np.log2(self.block_bits), np.log2(k)
+        return float(np.interp(size, sizes, self.threshold_db)), float(np.interp(size, sizes, self.spread_db))
 
 
 @cache
@@ -89,8 +87,20 @@ def waterfall(mcs: Mcs) -> Waterfall:
     )
 
 
-def packet_error_rate(fmt: TransportFormat, sinr: Floats) -> Floats:
-    """Probability that packets are lost at effective SINRs (linear): one wrong block loses a packet."""
-    sinr_db = 10 * np.log10(np.maximum(sinr, 1e-12))
-    bler = waterfall(fmt.mcs).bler(fmt.k, sinr_db)
-    return np.asarray(1 - (1 - bler) ** fmt.num_code_blocks)
+@cache
+def _curve(fmt: TransportFormat) -> tuple[float, float, int]:
+    """Threshold and spread in dB of a packet's code blocks, and their number."""
+    return *waterfall(fmt.mcs).curve(fmt.k), fmt.num_code_blocks
+
+
+def packet_error_rate(formats: Sequence[TransportFormat], which: NDArray[np.int64], sinr: Floats) -> Floats:
+    """Probability that packets are lost: one wrong code block loses a packet.
+
+    Args:
+        formats: the transport formats that occur.
+        which: index into `formats` of each packet.
+        sinr: effective SINR of each packet, linear.
+    """
+    threshold, spread, blocks = np.array([_curve(fmt) for fmt in formats]).T[:, which]
+    bler = ndtr((threshold - 10 * np.log10(np.maximum(sinr, 1e-12))) / spread)
+    return np.asarray(1 - (1 - bler) ** blocks)

@@ -7,9 +7,12 @@ of its seed alone: it is drawn on the CPU, on its own, whatever else is drawn be
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,12 +34,13 @@ class Statistics:
 class ChannelModel(Protocol):
     """Draws channel realisations."""
 
-    def impulse_response(self, seed: int, num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
-        """Draw the realisation of `seed` at `num_steps` instants `step_s` seconds apart.
+    def impulse_responses(self, seeds: Sequence[int], num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
+        """Draw the realisations of `seeds` at `num_steps` instants `step_s` seconds apart.
 
         Returns:
-            Path gains [num_rx, num_tx, num_paths, num_steps], complex64, and path delays in seconds
-            [num_paths], float32. More steps of one seed extend the same realisation.
+            Path gains [len(seeds), num_rx, num_tx, num_paths, num_steps], complex64, and path delays in
+            seconds [len(seeds), num_paths], float32, or [1, num_paths] where all realisations share them.
+            A realisation doesn't depend on the other seeds, and more steps extend it.
         """
         ...
 
@@ -45,8 +49,9 @@ class ChannelModel(Protocol):
         ...
 
 
+@lru_cache(maxsize=64)
 def build_channel_model(spec: ChannelSpec) -> ChannelModel:
-    """Build the model that a spec names."""
+    """Return the model that a spec names, built once a process: some of them take seconds."""
     family = spec.model.split("-")[0]
     if family == "tdl":
         from channels.clustered import Tdl
@@ -64,9 +69,13 @@ def build_channel_model(spec: ChannelSpec) -> ChannelModel:
 
 
 def frequency_response(gains: Tensor, delays: Tensor, frequencies: Tensor) -> Tensor:
-    """Turn path gains [rx, tx, paths, steps] and delays [paths] into H [rx, tx, steps, subcarriers]."""
-    phases = torch.exp(-2j * torch.pi * delays[:, None].double() * frequencies[None, :].double())
-    return torch.einsum("rtps,pf->rtsf", gains, phases.to(gains.dtype))
+    """Turn path gains [..., rows, paths] and delays [..., paths] into H [..., rows, frequencies].
+
+    Leading dimensions broadcast; each is a matrix product of its own, so that a realisation's numbers don't
+    depend, to the last bit, on what is computed beside it.
+    """
+    phases = np.exp(-2j * np.pi * delays.numpy()[..., :, None].astype(np.float64) * frequencies.numpy())
+    return torch.from_numpy(np.matmul(gains.numpy(), phases.astype(np.complex64)))
 
 
 class _Flat:
@@ -76,9 +85,9 @@ class _Flat:
         self._num_rx, self._num_tx = spec.num_rx_antennas, spec.num_tx_antennas
         self._spec = spec
 
-    def impulse_response(self, seed: int, num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
-        gains = self._gains(torch.Generator().manual_seed(seed))
-        return gains[:, :, None, None].expand(-1, -1, -1, num_steps), torch.zeros(1)
+    def impulse_responses(self, seeds: Sequence[int], num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
+        gains = torch.stack([self._gains(torch.Generator().manual_seed(seed)) for seed in seeds])
+        return gains[..., None, None].expand(-1, -1, -1, 1, num_steps), torch.zeros(1, 1)
 
     def statistics(self) -> Statistics:
         return Statistics(torch.zeros(1), torch.ones(1), 0.0)

@@ -109,21 +109,34 @@ class OfdmFrontEnd:
     def channel(self, seed: int, num_slots: int, first_slot: int = 0) -> Tensor:
         """H of a burst: [num_slots, num_rx, num_streams, num_ofdm_symbols, num_subcarriers], complex64."""
         every = torch.arange(self.spec.num_subcarriers)
-        return self.sampled_channel(seed, num_slots, first_slot, self.spec.num_ofdm_symbols, every)
+        return self.sampled_channels([seed], [first_slot], num_slots, self.spec.num_ofdm_symbols, every)[0]
 
-    def sampled_channel(
-        self, seed: int, num_slots: int, first_slot: int, samples_a_slot: int, subcarriers: Tensor
+    def sampled_channels(
+        self,
+        seeds: Sequence[int],
+        first_slots: Sequence[int],
+        num_slots: int,
+        samples_a_slot: int,
+        subcarriers: Tensor,
     ) -> Tensor:
-        """The same H at fewer places: [num_slots, num_rx, num_streams, samples_a_slot, len(subcarriers)]."""
-        gains, delays = self._model.impulse_response(
-            derive_seed(seed, _CHANNEL),
-            (first_slot + num_slots) * samples_a_slot,
-            self.spec.slot_duration_s / samples_a_slot,
+        """The same H of several bursts, at fewer places.
+
+        [len(seeds), num_slots, num_rx, num_streams, samples_a_slot, len(subcarriers)], complex64.
+        """
+        gains, delays = self._model.impulse_responses(
+            seeds=[derive_seed(seed, _CHANNEL) for seed in seeds],
+            num_steps=(max(first_slots) + num_slots) * samples_a_slot,
+            step_s=self.spec.slot_duration_s / samples_a_slot,
         )
-        gains = gains[..., first_slot * samples_a_slot :]
-        h = frequency_response(gains, delays, self._frequencies[subcarriers])
-        h = torch.einsum("rtsf,tl->rlsf", h, self._precoder)
-        return h.unflatten(2, (num_slots, samples_a_slot)).permute(2, 0, 1, 3, 4)
+        gains = gains.unflatten(-1, (-1, samples_a_slot))
+        starts = zip(gains, first_slots, strict=True)
+        gains = torch.stack([g[..., first : first + num_slots, :] for g, first in starts])
+        gains = torch.einsum("brtpns,tl->bnrlsp", gains, self._precoder)
+        shape = gains.shape[2:5]
+        h = frequency_response(
+            gains.flatten(2, 4).contiguous(), delays[:, None], self._frequencies[subcarriers]
+        )
+        return h.unflatten(2, shape)
 
     def _draw(self, seed: int, first_slot: int, num_slots: int) -> tuple[Tensor, Tensor]:
         shape = (self._num_rx, self.spec.num_ofdm_symbols, self.spec.num_subcarriers)

@@ -9,6 +9,7 @@ and Doppler.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -44,10 +45,10 @@ class Scenario:
         self._channel = build(**common, **({"o2i_model": "low"} if spec.model in ("umi", "uma") else {}))
         self._statistics = self._calibrate()
 
-    def impulse_response(self, seed: int, num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
+    def impulse_responses(self, seeds: Sequence[int], num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
         """See `ChannelModel`."""
-        gains, delays = self._draw(seed, 1, num_steps, step_s)
-        return self._gain * gains[0], delays[0]
+        gains, delays = zip(*(self._draw(seed, 1, num_steps, step_s) for seed in seeds), strict=True)
+        return self._gain * torch.cat(gains), torch.cat(delays)
 
     def statistics(self) -> Statistics:
         """See `ChannelModel`; the profile is the mean over terminals."""

@@ -21,7 +21,7 @@ def test_awgn_error_rate_equals_the_bit_exact_one(mcs, snr_db):
     sizes = [("base", 60)] * 75
     reports = [d.classes["base"] for d in DigitalLink(spec).send([packets(*sizes)] * 4, snr_db, range(4))]
     lost, sent = sum(r.lost for r in reports), sum(r.packets for r in reports)
-    predicted = AbstractLink(spec).error_probabilities(sizes, snr_db, 0)
+    predicted = AbstractLink(spec).error_probabilities(sizes, snr_db, [0])[0]
     low, high = wilson_interval(lost, sent, 0.99)
     assert 0.02 < predicted[0] < 0.98
     assert low <= predicted[0] <= high
@@ -45,7 +45,7 @@ def test_erasures_follow_the_probabilities():
     spec = LinkSpec(classes={"base": ClassSpec(mcs=9)})
     link = AbstractLink(spec)
     sizes, seeds = [("base", 60)] * 10, range(150)
-    probabilities = np.array([link.error_probabilities(sizes, 6.0, seed) for seed in seeds])
+    probabilities = link.error_probabilities(sizes, 6.0, seeds)
     lost = sum(d.classes["base"].lost for d in link.send([packets(*sizes)] * 150, 6.0, seeds))
     variance = (probabilities * (1 - probabilities)).sum()
     assert abs(lost - probabilities.sum()) < 3.5 * variance**0.5
@@ -82,6 +82,6 @@ def test_segmented_packets_are_lost_with_any_of_their_blocks():
     spec = LinkSpec(**AWGN, classes={"base": ClassSpec(mcs=20)})
     link = AbstractLink(spec)
     # 1050 bytes are one block of 8424 bits, 3 x 1050 three of them (to within the CRCs)
-    one, three = link.error_probabilities([("base", 1050), ("base", 3153)], 11.1, 0)
+    one, three = link.error_probabilities([("base", 1050), ("base", 3153)], 11.1, [0])[0]
     assert 0.02 < one < 0.9
     assert three == pytest.approx(1 - (1 - one) ** 3, rel=0.05)

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from channels.abstraction import AbstractLink
@@ -13,7 +12,7 @@ SEEDS = range(12)
 
 def error_rate(spec, name, index, snr_db):
     link = AbstractLink(spec.model_copy(update={"classes": {name: ClassSpec(mcs=index)}}))
-    return np.mean([link.error_probabilities([(name, SIZES[name])], snr_db, seed) for seed in SEEDS])
+    return link.error_probabilities([(name, SIZES[name])], snr_db, SEEDS).mean()
 
 
 @pytest.mark.parametrize("snr_db", [4.0, 14.0])

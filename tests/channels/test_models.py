@@ -14,21 +14,37 @@ TDL_C = {0: (0.0, -4.4), 5: (0.6366, 0.0), 23: (8.6523, -22.8)}
 @pytest.mark.parametrize("model", ["rayleigh", "rician", "tdl-a", "tdl-d", "tdl-c300", "cdl-c", "umi", "inh"])
 def test_realisations_depend_on_the_seed_alone_and_extend_in_time(model):
     channel = build_channel_model(ChannelSpec(model=model, speed_kmh=60))
-    first, delays = channel.impulse_response(1, 20, 1e-4)
-    other, _ = channel.impulse_response(2, 20, 1e-4)
-    longer, same_delays = channel.impulse_response(1, 40, 1e-4)
+    first, delays = channel.impulse_responses([1], 20, 1e-4)
+    both, all_delays = channel.impulse_responses([2, 1], 20, 1e-4)
+    longer, same_delays = channel.impulse_responses([1], 40, 1e-4)
     torch.testing.assert_close(longer[..., :20], first, rtol=1e-3, atol=1e-3)
     assert torch.equal(delays, same_delays)
-    assert (other - first).abs().max() > 0.1
+    assert torch.equal(both[1], first[0])
+    assert torch.equal(all_delays[-1], delays[0])
+    assert (both[0] - first[0]).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("model", ["rayleigh", "rician", "tdl-a", "tdl-e", "cdl-a"])
 def test_mean_power_is_one_per_antenna_pair(model):
     channel = build_channel_model(ChannelSpec(model=model, num_tx_antennas=2, num_rx_antennas=2))
-    draws = torch.stack(
-        [channel.impulse_response(s, 1, 1.0)[0].abs().square().sum(2).mean() for s in range(200)]
-    )
+    draws = channel.impulse_responses(range(200), 1, 1.0)[0].abs().square().sum(3).mean((1, 2, 3))
     assert abs(float(draws.mean()) - 1) < 4 * float(draws.std()) / 200**0.5
+
+
+@pytest.mark.parametrize("model", ["tdl-c", "tdl-e", "tdl-d30"])
+def test_tdl_draws_what_sionnas_does(model):
+    from sionna.phy.channel.tr38901 import TDL
+
+    spec = ChannelSpec(model=model, speed_kmh=300, num_tx_antennas=2, num_rx_antennas=3)
+    gains, delays = build_channel_model(spec).impulse_responses([7, 8], 30, 1e-4)
+    profile, speed = model.removeprefix("tdl-").upper(), 300 / 3.6
+    spread = 100e-9 if len(profile) == 1 else None
+    antennas = {"num_rx_ant": 3, "num_tx_ant": 2}
+    tdl = TDL(profile, spread, 3.5e9, min_speed=speed, max_speed=speed, **antennas, device="cpu")
+    with seeded_sionna(8):
+        expected, expected_delays = tdl(1, 30, 1e4)
+    torch.testing.assert_close(gains[1], expected[0, 0, :, 0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(delays[0], expected_delays[0, 0, 0])
 
 
 def test_tdl_profile_is_that_of_the_table():
@@ -42,7 +58,7 @@ def test_tdl_profile_is_that_of_the_table():
 
 def test_tdl_taps_have_the_powers_of_the_profile():
     channel = build_channel_model(ChannelSpec(model="tdl-a"))
-    gains = torch.stack([channel.impulse_response(s, 1, 1.0)[0][0, 0, :, 0] for s in range(1500)])
+    gains = channel.impulse_responses(range(1500), 1, 1.0)[0][:, 0, 0, :, 0]
     # |CN(0, p)|^2 has standard deviation p
     ratio = gains.abs().square().mean(0) / channel.statistics().powers
     assert ((ratio - 1).abs() < 4.5 / 1500**0.5).all()
@@ -51,7 +67,7 @@ def test_tdl_taps_have_the_powers_of_the_profile():
 def test_doppler_is_jakes():
     channel = build_channel_model(ChannelSpec(model="tdl-a", speed_kmh=108, carrier_frequency_hz=3e9))
     step, steps = 2e-4, 16
-    gains = torch.stack([channel.impulse_response(s, steps, step)[0][0, 0] for s in range(400)])
+    gains = channel.impulse_responses(range(400), steps, step)[0][:, 0, 0]
     power = gains.abs().square().mean(dim=(0, 2), keepdim=True)
     correlation = (gains[..., :1].conj() * gains / power).real.mean(dim=(0, 1))
     # Doppler 300.2 Hz, autocorrelation J0(2 pi f t)
@@ -70,16 +86,14 @@ def test_delay_spread_is_the_one_asked_for(model):
 def test_awgn_antennas_are_orthogonal():
     gains, _ = build_channel_model(
         ChannelSpec(model="awgn", num_tx_antennas=3, num_rx_antennas=4)
-    ).impulse_response(0, 1, 1.0)
-    h = gains[:, :, 0, 0]
+    ).impulse_responses([0], 1, 1.0)
+    h = gains[0, :, :, 0, 0]
     torch.testing.assert_close(h.mH @ h, 4 * torch.eye(3, dtype=h.dtype), atol=1e-5, rtol=0)
 
 
 def test_rician_k_factor():
     channel = build_channel_model(ChannelSpec(model="rician", rician_k_db=3.0))
-    power = torch.stack(
-        [channel.impulse_response(s, 1, 1.0)[0].abs().square().squeeze() for s in range(4000)]
-    )
+    power = channel.impulse_responses(range(4000), 1, 1.0)[0].abs().square().squeeze()
     # Var(|h|^2) = (2 K + 1) / (K + 1)^2; its estimate's standard error is below 3 % here
     k = 10**0.3
     assert float(power.var()) == pytest.approx((2 * k + 1) / (k + 1) ** 2, rel=0.12)

@@ -61,5 +61,5 @@ def test_a_later_slot_of_a_seed_is_the_same_however_it_is_reached():
 def test_sampled_channel_is_the_channel():
     front_end = OfdmFrontEnd(ChannelSpec(speed_kmh=3), OfdmSpec())
     every_seventh = torch.arange(0, 288, 7)
-    sampled = front_end.sampled_channel(1, 3, 0, 1, every_seventh)
+    sampled = front_end.sampled_channels([8, 1], [0, 0], 3, 1, every_seventh)[1]
     torch.testing.assert_close(sampled[:, :, :, 0], front_end.channel(1, 3)[:, :, :, 0][..., every_seventh])
