@@ -45,11 +45,20 @@ class LPIPSNetwork(nn.Module):
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
 
-    def forward(self, preds: Tensor, target: Tensor) -> Tensor:
-        """Distance per picture [B] of two batches [B,3,H,W] in [0,1]."""
+    def forward(self, preds: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Distance per picture [B] of two batches [B,3,H,W] in [0,1].
+
+        With `weights` [B,1,H,W], at least 0, the mean over places is weighted by them, averaged down to the
+        size of each layer.
+        """
         total = torch.zeros(preds.shape[0], device=preds.device)
         for lin, a, b in zip(self.lins, self._features(preds), self._features(target), strict=True):
-            total = total + F.conv2d((_unit(a) - _unit(b)) ** 2, lin).mean((1, 2, 3))
+            distance = F.conv2d((_unit(a) - _unit(b)) ** 2, lin)
+            if weights is None:
+                total = total + distance.mean((1, 2, 3))
+            else:
+                share = F.adaptive_avg_pool2d(weights, distance.shape[2:])
+                total = total + (distance * share).sum((1, 2, 3)) / share.sum((1, 2, 3))
         return total
 
     def _features(self, x: Tensor) -> list[Tensor]:
@@ -69,7 +78,8 @@ def _unit(x: Tensor) -> Tensor:
 
 
 @cache
-def _network(backbone: Backbone) -> LPIPSNetwork:
+def network(backbone: Backbone = "alex") -> LPIPSNetwork:
+    """The network, loaded once."""
     return LPIPSNetwork(backbone)
 
 
@@ -85,4 +95,4 @@ def lpips(preds: Tensor, target: Tensor, backbone: Backbone = "alex") -> Tensor:
     Returns:
         [B] float, 0 for identical pictures; lower is better.
     """
-    return _network(backbone)(preds, target)
+    return network(backbone)(preds, target)

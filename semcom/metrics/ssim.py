@@ -27,8 +27,13 @@ def ssim(preds: Tensor, target: Tensor) -> Tensor:
     Returns:
         [B] float, 1 for identical pictures; higher is better.
     """
+    return ssim_map(preds, target).mean((1, 2, 3))
+
+
+def ssim_map(preds: Tensor, target: Tensor) -> Tensor:
+    """SSIM of every window inside the picture: [B,3,H-10,W-10]."""
     luminance, contrast_structure = _maps(preds, target)
-    return (luminance * contrast_structure).mean((1, 2, 3))
+    return luminance * contrast_structure
 
 
 @torch.inference_mode()

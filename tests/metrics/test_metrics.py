@@ -17,7 +17,7 @@ from semcom.metrics.psnr import psnr
 from semcom.metrics.ssim import MS_SSIM_MIN_SIDE, ms_ssim, ssim
 from semcom.pretrained import PARTS, PretrainedError, load
 
-DATA = Path(os.environ.get("SEMCOM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("SEMCOM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def picture(height=180, width=200, seed=0):
