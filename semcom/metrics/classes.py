@@ -129,7 +129,7 @@ class RegionPSNR(MeanOverPictures):
     higher_is_better = True
 
     def __init__(self, eight_bit: bool = True) -> None:
-        super().__init__(lambda *batch: regions.region_psnr(*batch, eight_bit))
+        super().__init__(lambda preds, target, mask: regions.region_psnr(preds, target, mask, eight_bit))
 
 
 class RegionSSIM(MeanOverPictures):
@@ -147,7 +147,7 @@ class RegionLPIPS(MeanOverPictures):
     higher_is_better = False
 
     def __init__(self, backbone: Backbone = "alex") -> None:
-        super().__init__(lambda *batch: regions.region_lpips(*batch, backbone))
+        super().__init__(lambda preds, target, mask: regions.region_lpips(preds, target, mask, backbone))
 
 
 class CLIPScore(MeanOverPictures):

@@ -57,7 +57,7 @@ class LPIPSNetwork(nn.Module):
             if weights is None:
                 total = total + distance.mean((1, 2, 3))
             else:
-                share = F.adaptive_avg_pool2d(weights, distance.shape[2:])
+                share = F.adaptive_avg_pool2d(weights, (distance.shape[2], distance.shape[3]))
                 total = total + (distance * share).sum((1, 2, 3)) / share.sum((1, 2, 3))
         return total
 
