@@ -1,4 +1,10 @@
-"""Key regions: which 16×16-pixel cells of a photo get detail latents."""
+"""Key regions: which 16×16-pixel cells of a photo get detail latents.
+
+nothing said       saliency ─► salient blobs ─► SAM draws each again ─┐
+points, boxes      ─► SAM, a mask each ───────────────────────────────┼─► importance ─► cells, the best
+a class            ─► where the classifier sees it ─► SAM ────────────┘                 `key_area` of them
+a drawn mask       ─► cells, as drawn
+"""
 
 from __future__ import annotations
 
@@ -9,9 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semcom.models.grid import CELL
+from semcom.models.imagenet import classes_of
+from semcom.transmitter.class_map import class_map
+from semcom.transmitter.features import FeatureExtractor, ImageFeatures
+from semcom.transmitter.importance import Importance, blobs_of, of_masks, refined
+from semcom.transmitter.prompts import PromptError, Prompts
+from semcom.transmitter.segmenter import Masks, Segmenter, View
 
 _SALIENT = 0.5
 _CORE_CELLS = 7  # window of the average that finds the middle of an object
+NO_PROMPTS = Prompts()
 
 
 class SaliencyNetwork(Protocol):
@@ -26,26 +39,45 @@ class RegionSelector:
     """Chooses the key cells of a photo.
 
     Args:
-        net: finds the salient objects; not asked when the user gives a mask.
+        net: finds the salient objects; not asked when the user gives a prompt or a mask.
+        extractor, segmenter: draw the objects' outlines; without them the saliency decides alone and
+            prompts are refused.
     """
 
-    def __init__(self, net: SaliencyNetwork) -> None:
-        self._net = net
+    def __init__(
+        self,
+        net: SaliencyNetwork,
+        extractor: FeatureExtractor | None = None,
+        segmenter: Segmenter | None = None,
+    ) -> None:
+        self._net, self._extractor, self._segmenter = net, extractor, segmenter
 
-    def select(self, image: Tensor, key_area: float | None = 0.3, user_mask: Tensor | None = None) -> Tensor:
+    def select(
+        self,
+        image: Tensor,
+        key_area: float | None = 0.3,
+        user_mask: Tensor | None = None,
+        prompts: Prompts = NO_PROMPTS,
+        features: ImageFeatures | None = None,
+    ) -> Tensor:
         """Key map of a photo.
 
         Args:
             image: [3,H,W] float in [0,1].
             key_area: largest share of the cells that may be key, 0 to 1; None for no limit. Where the
-                salient objects are larger, their middle is kept.
-            user_mask: [H,W] bool, taken as it is: a cell is key when any of its pixels is. Replaces the
-                saliency and the limit.
+                objects are larger, the middle of the best ones is kept.
+            user_mask: [H,W] bool, taken as it is: a cell is key when any of its pixels is. Replaces
+                everything else and the limit. An empty one sends no key stream, a full one makes every
+                cell key.
+            prompts: what the user points at; replaces the saliency.
+            features: of the picture, where they are known already.
 
         Returns:
-            [ceil(H/16), ceil(W/16)] bool. Empty where nothing is salient.
+            [ceil(H/16), ceil(W/16)] bool. Empty where nothing is salient, or where the classifier does not
+            find the class that was asked for.
 
         Raises:
+            PromptError: a prompt lies outside the picture, or the profile has no segmenter to follow it.
             ValueError: the user's mask is not of the picture's size, or `key_area` is not a share.
         """
         if key_area is not None and not 0 <= key_area <= 1:
@@ -57,7 +89,49 @@ class RegionSelector:
                     f"the mask is {size} pixels, the picture {expected}: give one of the same size"
                 )
             return F.max_pool2d(user_mask.float()[None], CELL, ceil_mode=True)[0] > 0
-        return key_cells(cell_means(self._net.saliency(image)), key_area)
+        importance = self.importance(image, prompts, features)
+        membership, rank = cell_means(importance.membership), cell_means(importance.rank)
+        if prompts and not bool((membership >= _SALIENT).any()):  # an object smaller than a cell
+            membership = torch.where(membership == membership.max().clamp(min=1e-3), 1.0, membership)
+        return key_cells(membership, key_area, rank)
+
+    def importance(
+        self, image: Tensor, prompts: Prompts = NO_PROMPTS, features: ImageFeatures | None = None
+    ) -> Importance:
+        """What matters in a photo, pixel by pixel; see `select` for arguments and errors."""
+        height, width = image.shape[1:]
+        prompts.check(width, height)
+        if self._extractor is None or self._segmenter is None:
+            if prompts:
+                raise PromptError(
+                    "this profile has no segmenter, so that it cannot follow points, boxes or a class"
+                )
+            saliency = self._net.saliency(image)
+            return Importance(saliency, saliency)
+        features = features or self._extractor(image)
+        view = self._segmenter.look(image, features)
+        if not prompts:
+            return refined(self._net.saliency(image), self._segmenter, view)
+        found = [
+            *([self._segmenter.from_points(view, prompts.points)] if prompts.points else []),
+            *([self._segmenter.from_boxes(view, prompts.boxes)] if prompts.boxes else []),
+            *self._class_masks(prompts, self._extractor, features, view),
+        ]
+        if not found:
+            nothing = torch.zeros(height, width)
+            return Importance(nothing, nothing)
+        return of_masks(Masks(*(torch.cat(parts) for parts in zip(*map(_pair, found), strict=True))))
+
+    def _class_masks(
+        self, prompts: Prompts, extractor: FeatureExtractor, features: ImageFeatures, view: View
+    ) -> list[Masks]:
+        if prompts.key_class is None or self._segmenter is None:
+            return []
+        seen = class_map(extractor, features, classes_of(prompts.key_class), *view.original)
+        if not seen.present:
+            return []
+        blobs = blobs_of(seen.values)
+        return [self._segmenter.from_boxes(view, blobs.boxes, blobs.maps)]
 
 
 def cell_means(values: Tensor, cell: int = CELL) -> Tensor:
@@ -65,18 +139,24 @@ def cell_means(values: Tensor, cell: int = CELL) -> Tensor:
     return F.avg_pool2d(values[None], cell, ceil_mode=True)[0]
 
 
-def key_cells(saliency: Tensor, key_area: float | None) -> Tensor:
-    """Key map [h,w] of the saliency [h,w] of cells.
+def key_cells(membership: Tensor, key_area: float | None, rank: Tensor | None = None) -> Tensor:
+    """Key map [h,w] of the membership [h,w] of cells.
 
-    Cells above one half are key. When they are more than `key_area`, those win that have the most
-    salient surroundings: the middle of an object, in one piece and so cheap to describe.
+    Cells above one half are key. When they are more than `key_area`, those win that have the surroundings
+    of the highest rank (of the membership, where none is given): the middle of an object, in one piece
+    and so cheap to describe.
     """
-    key = saliency >= _SALIENT
+    key = membership >= _SALIENT
     limit = key.numel() if key_area is None else int(key_area * key.numel())
     if int(key.sum()) <= limit:
         return key
-    surroundings = F.avg_pool2d(saliency[None], _CORE_CELLS, 1, _CORE_CELLS // 2, count_include_pad=False)[0]
+    ranked = membership if rank is None else rank
+    surroundings = F.avg_pool2d(ranked[None], _CORE_CELLS, 1, _CORE_CELLS // 2, count_include_pad=False)[0]
     order = torch.where(key, surroundings, -1.0).flatten().argsort(descending=True, stable=True)
     kept = torch.zeros(key.numel(), dtype=torch.bool)
     kept[order[:limit]] = True
     return kept.view_as(key)
+
+
+def _pair(masks: Masks) -> tuple[Tensor, Tensor]:
+    return masks.probability, masks.quality

@@ -1,0 +1,116 @@
+"""What the user may say about the key regions: points, boxes, a class, a drawn mask."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from semcom.models.imagenet import classes_of
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+
+
+class PromptError(ValueError):
+    """A prompt that cannot be followed; the message names it and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The user's wishes; what they point at becomes key, together.
+
+    Attributes:
+        points: (x, y) in pixels from the upper left corner, each on one object.
+        boxes: (x0, y0, x1, y1) in pixels, each around one object.
+        key_class: an ImageNet class or an everyday word for several ("dog").
+    """
+
+    points: tuple[Point, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    key_class: str | None = None
+
+    def __post_init__(self) -> None:
+        for point in self.points:
+            _check_numbers(point, 2, "point", "x,y")
+        for box in self.boxes:
+            _check_numbers(box, 4, "box", "x0,y0,x1,y1")
+            if not (box[0] < box[2] and box[1] < box[3]):
+                raise PromptError(
+                    f"box {_text(box)}: x0,y0 is the upper left corner and x1,y1 the lower right one"
+                )
+        if self.key_class is not None:
+            classes_of(self.key_class)
+
+    def __bool__(self) -> bool:
+        return bool(self.points or self.boxes or self.key_class)
+
+    def check(self, width: int, height: int) -> None:
+        """Raises `PromptError` unless every point and box lies in a picture of that size."""
+        for kind, prompts in (("point", self.points), ("box", self.boxes)):
+            for prompt in prompts:
+                inside = all(0 <= x <= width for x in prompt[::2]) and all(
+                    0 <= y <= height for y in prompt[1::2]
+                )
+                if not inside:
+                    raise PromptError(
+                        f"{kind} {_text(prompt)} is outside the picture of {width}x{height} pixels"
+                    )
+
+
+def parse_points(texts: Iterable[str]) -> tuple[Point, ...]:
+    """Points written `x,y`, several separated by semicolons or spaces. Raises `PromptError`."""
+    return tuple((x, y) for x, y in _parse(texts, 2, "point", "x,y"))
+
+
+def parse_boxes(texts: Iterable[str]) -> tuple[Box, ...]:
+    """Boxes written `x0,y0,x1,y1`, several separated by semicolons or spaces. Raises `PromptError`."""
+    return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in _parse(texts, 4, "box", "x0,y0,x1,y1"))
+
+
+def load_mask(path: str | Path, width: int, height: int) -> Tensor:
+    """A drawn mask: [height,width] bool, True where a grey or colour picture is brighter than half.
+
+    Raises:
+        PromptError: the file cannot be read, or is of another size than the picture.
+    """
+    try:
+        with Image.open(path) as file:
+            values = np.asarray(file.convert("L"))
+    except (OSError, UnidentifiedImageError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a picture"
+        raise PromptError(f"mask {path}: {reason}") from error
+    if values.shape != (height, width):
+        size = f"{values.shape[1]}x{values.shape[0]}"
+        raise PromptError(
+            f"mask {path} is {size} pixels, the picture {width}x{height}: give one of the same size"
+        )
+    return torch.from_numpy(values > 127)
+
+
+def _parse(texts: Iterable[str], count: int, kind: str, form: str) -> list[tuple[float, ...]]:
+    return [
+        _check_numbers(item.split(","), count, kind, form)
+        for text in texts
+        for item in text.replace(";", " ").split()
+    ]
+
+
+def _check_numbers(values: Sequence[float | str], count: int, kind: str, form: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise PromptError(f"{kind} {_text(values)}: expected {form} in pixels")
+    return numbers
+
+
+def _text(values: Sequence[float | str]) -> str:
+    return ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

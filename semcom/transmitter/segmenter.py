@@ -1,0 +1,122 @@
+"""SAM of any variant behind one call: prompts in pixels of the picture go in, masks of its size come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling import Sam
+from torch import Tensor
+
+from semcom.models.sam import TinyImageEncoder
+from semcom.transmitter.features import ImageFeatures, frame_size, resized
+from semcom.transmitter.prompts import Box, Point
+
+_CERTAIN = 4.0  # logit at which a coarse mask counts as certain; training never shows SAM more
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture as SAM sees it: what every prompt on it shares.
+
+    Attributes:
+        embedding: [1,C,h,w].
+        size: height and width of the resized picture in SAM's frame.
+        original: height and width of the picture.
+    """
+
+    embedding: Tensor
+    size: tuple[int, int]
+    original: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Masks:
+    """One mask per prompt.
+
+    Attributes:
+        probability: [N,H,W] in [0,1].
+        quality: [N] in [0,1], the IoU that SAM expects of each.
+    """
+
+    probability: Tensor
+    quality: Tensor
+
+
+class Segmenter:
+    """Masks of prompts.
+
+    Args:
+        sam: any variant of `semcom.models.sam`.
+    """
+
+    def __init__(self, sam: Sam) -> None:
+        self.sam = sam
+
+    @torch.inference_mode()
+    def look(self, image: Tensor, features: ImageFeatures | None = None) -> View:
+        """Embedding of a picture.
+
+        Args:
+            image: [3,H,W] float in [0,1].
+            features: of the shared backbone, for the `tiny` variant; computed here when not given.
+        """
+        height, width = image.shape[-2:]
+        encoder = self.sam.image_encoder
+        size = frame_size(height, width, encoder.img_size)
+        if features is not None and isinstance(encoder, TinyImageEncoder):
+            return View(encoder.neck(features.maps), size, (height, width))
+        framed = self.sam.preprocess(255 * resized(image, *size))[None]
+        return View(encoder(framed), size, (height, width))
+
+    def from_points(self, view: View, points: Sequence[Point]) -> Masks:
+        """A mask per point (x, y) in pixels: of three candidates the one that SAM trusts most."""
+        where = self._coordinates(view, torch.tensor(points)[:, None])
+        return self._masks(view, (where, torch.ones(where.shape[:2])), None, None, best_of_3=True)
+
+    def from_boxes(self, view: View, boxes: Sequence[Box], coarse: Tensor | None = None) -> Masks:
+        """A mask per box.
+
+        Args:
+            view: of the picture.
+            boxes: (x0, y0, x1, y1) in pixels.
+            coarse: [N,H,W] in [0,1], what is already known of each mask.
+        """
+        corners = self._coordinates(view, torch.tensor(boxes).view(-1, 2, 2)).view(-1, 4)
+        known = None if coarse is None else self._mask_input(view, coarse)
+        return self._masks(view, None, corners, known, best_of_3=False)
+
+    @torch.inference_mode()
+    def _masks(
+        self,
+        view: View,
+        points: tuple[Tensor, Tensor] | None,
+        boxes: Tensor | None,
+        coarse: Tensor | None,
+        best_of_3: bool,
+    ) -> Masks:
+        encoder = self.sam.prompt_encoder
+        sparse, dense = encoder(points, boxes, coarse)
+        logits, quality = self.sam.mask_decoder(
+            view.embedding, encoder.get_dense_pe(), sparse, dense, multimask_output=best_of_3
+        )
+        chosen = quality.argmax(1)
+        rows = torch.arange(len(chosen))
+        full = self.sam.postprocess_masks(logits[rows, chosen][:, None], view.size, view.original)[:, 0]
+        return Masks(full.sigmoid(), quality[rows, chosen].clamp(0, 1))
+
+    def _coordinates(self, view: View, places: Tensor) -> Tensor:
+        """(x, y) pairs in pixels of the picture, in pixels of SAM's frame."""
+        scale = torch.tensor([view.size[1] / view.original[1], view.size[0] / view.original[0]])
+        return places * scale
+
+    def _mask_input(self, view: View, coarse: Tensor) -> Tensor:
+        """Probabilities [N,H,W] as the logits [N,1,h,w] that the prompt encoder reads."""
+        height, width = view.size
+        side = self.sam.image_encoder.img_size
+        framed = F.interpolate(coarse[:, None], (height, width), mode="bilinear", antialias=True)
+        framed = F.pad(framed, (0, side - width, 0, side - height))
+        small = F.interpolate(framed, self.sam.prompt_encoder.mask_input_size, mode="area")
+        return torch.logit(small, eps=1e-6).clamp(-_CERTAIN, _CERTAIN)
