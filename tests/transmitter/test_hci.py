@@ -1,0 +1,51 @@
+"""The HCI search against trying every quality."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from semcom.models import av1
+from semcom.transmitter import hci
+
+
+@pytest.fixture(scope="module")
+def thumb():
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:24, :32]
+    waves = 128 + 60 * np.sin(x / 5 + y / 9) + 30 * np.sin(y / 2)
+    return (waves[..., None] + rng.normal(0, 12, (24, 32, 3))).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def sizes(thumb):
+    return {q: len(av1.encode(thumb, q)) for q in range(hci.MIN_QUALITY, hci.MAX_QUALITY + 1)}
+
+
+def test_finds_what_trying_every_quality_finds(thumb, sizes):
+    for limit in (sizes[1], sizes[20] + 3, sizes[38], sizes[50] - 1, sizes[63] - 1, sizes[63], 10**6):
+        payload, quality = hci.finest(thumb, lambda n, limit=limit: n <= limit)
+        expected = max(q for q, size in sizes.items() if size <= limit)
+        assert (len(payload), sizes[quality]) == (sizes[expected], sizes[expected])
+        assert payload == av1.encode(thumb, quality)
+
+
+def test_none_when_the_coarsest_is_too_large(thumb, sizes):
+    assert hci.finest(thumb, lambda n: n < sizes[1]) is None
+
+
+def test_distinct_qualities_code_differently_and_leave_nothing_out(thumb):
+    kept = hci.distinct_qualities()
+    assert kept[-1] == hci.MAX_QUALITY
+    assert all(av1.encode(thumb, a) != av1.encode(thumb, b) for a, b in pairwise(kept[10:14]))
+    for quality in (20, 30, 47):
+        alike = min(q for q in kept if q >= quality)
+        assert av1.encode(thumb, quality) == av1.encode(thumb, alike)
+
+
+def test_coarser_walks_down_to_none():
+    quality, seen = hci.MAX_QUALITY, []
+    while quality is not None:
+        seen.append(quality)
+        quality = hci.coarser(quality)
+    assert tuple(seen[::-1]) == hci.distinct_qualities()
