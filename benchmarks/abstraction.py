@@ -1,8 +1,10 @@
 """The abstract link: the AWGN waterfalls it reads, and how well and how fast it stands in for the bit-exact
 link.
 
-    python benchmarks/abstraction.py tables     # resumable: writes channels/data/bler_tables.json
-    python benchmarks/abstraction.py compare    # writes benchmarks/results/abstraction.json
+    python benchmarks/abstraction.py tables       # resumable: writes channels/data/bler_tables.json
+    python benchmarks/abstraction.py calibrate    # resumable: EESM's beta in the same file
+    python benchmarks/abstraction.py compare      # writes benchmarks/results/abstraction.json
+    python benchmarks/abstraction.py speed        # adds to it
 
 Tables: each (modulation, code rate, block size) is one probit curve in dB, fitted by maximum likelihood to
 blocks sent through the project's own coding chain at SNRs that the fit so far finds informative. EESM's
@@ -16,6 +18,7 @@ import math
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -25,7 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import norm
 
 from channels.abstraction import AbstractLink
@@ -42,6 +45,10 @@ RESULTS = Path("benchmarks/results/abstraction.json")
 # Packet sizes in bytes; their code blocks span 56 to 8424 bits and both base graphs
 PACKET_BYTES = (4, 16, 40, 94, 226, 477, 1050)
 STEPS = 11
+NUM_BYTES = 90
+MCS_COMPARED = (4, 9, 13, 20, 26)
+# Realisations that betas are fitted to: none of those compared
+CALIBRATION = {"tdl-a": range(10_000, 10_100), "tdl-c": range(20_000, 20_100)}
 ITERATIONS = 20
 
 
@@ -89,6 +96,10 @@ def count_errors(code: Any, order: int, snr_db: float, blocks: int, generator: t
     return int((code.decode(llr) != bits).any(dim=1).sum())
 
 
+def blocks_a_step(k: int) -> int:
+    return 192 if k < 3000 else 128 if k < 5000 else 64
+
+
 def fit_waterfall(row: Any, num_bytes: int, start_db: float) -> tuple[int, float, float, int]:
     """Block bits, threshold and spread in dB, and blocks simulated."""
     fmt = transport_format(num_bytes, row)
@@ -96,7 +107,7 @@ def fit_waterfall(row: Any, num_bytes: int, start_db: float) -> tuple[int, float
     generator = torch.Generator().manual_seed(
         int(fmt.k * 7919 + row.code_rate * 1024 * 31 + row.bits_per_symbol)
     )
-    blocks = 48 if fmt.k < 1000 else 32 if fmt.k < 3000 else 12
+    blocks = blocks_a_step(fmt.k)
     counts: list[tuple[float, int]] = []
     snr, step, threshold, spread = start_db, 1.5, start_db, 0.6
 
@@ -121,164 +132,247 @@ def fit_waterfall(row: Any, num_bytes: int, start_db: float) -> tuple[int, float
 
 
 def make_tables(limit_s: float) -> None:
-    done = json.loads(TABLES.read_text())["waterfalls"] if TABLES.exists() else []
-    known = {(row["bits_per_symbol"], row["code_rate_x_1024"]) for row in done}
+    stored = json.loads(TABLES.read_text())["waterfalls"] if TABLES.exists() else []
+    done = {(row["bits_per_symbol"], row["code_rate_x_1024"]): row for row in stored}
     end = time.process_time() + limit_s
     for row in every_mcs():
-        if (row.bits_per_symbol, row.code_rate * 1024) in known or time.process_time() > end:
+        key = (row.bits_per_symbol, row.code_rate * 1024)
+        complete = key in done and all(
+            blocks == STEPS * blocks_a_step(k)
+            for k, blocks in zip(done[key]["block_bits"], done[key]["blocks"], strict=True)
+        )
+        if complete or time.process_time() > end:
             continue
         start = 10 * math.log10(2**row.spectral_efficiency - 1) + 3
         fits = []
         for num_bytes in PACKET_BYTES:
             fits.append(fit_waterfall(row, num_bytes, start))
             start = fits[-1][1]
-        done.append(
-            {
-                "bits_per_symbol": row.bits_per_symbol,
-                "code_rate_x_1024": row.code_rate * 1024,
-                "block_bits": [f[0] for f in fits],
-                "threshold_db": [round(f[1], 3) for f in fits],
-                "spread_db": [round(f[2], 3) for f in fits],
-                "blocks": [f[3] for f in fits],
-                "eesm_beta": eesm_beta(row),
-            }
-        )
-        done.sort(key=lambda r: (r["bits_per_symbol"], r["code_rate_x_1024"]))
-        table = provenance("python benchmarks/abstraction.py tables") | {"waterfalls": done}
-        TABLES.parent.mkdir(exist_ok=True)
-        TABLES.write_text(json.dumps(table, indent=1) + "\n")
+        done[key] = {
+            "bits_per_symbol": row.bits_per_symbol,
+            "code_rate_x_1024": row.code_rate * 1024,
+            "block_bits": [f[0] for f in fits],
+            "threshold_db": [round(f[1], 3) for f in fits],
+            "spread_db": [round(f[2], 3) for f in fits],
+            "blocks": [f[3] for f in fits],
+            "eesm_beta": done[key]["eesm_beta"] if key in done else eesm_beta(row),
+        }
+        save_tables(done)
         print(f"{row.modulation} {row.code_rate:.3f}", fits, f"{time.process_time():.0f} s", flush=True)
 
 
-def link_spec(model: str, index: int, **channel: Any) -> LinkSpec:
+def save_tables(rows: dict[tuple[int, float], dict[str, Any]]) -> None:
+    command = "python benchmarks/abstraction.py tables; python benchmarks/abstraction.py calibrate"
+    partial = TABLES.with_suffix(".tmp")
+    partial.write_text(
+        json.dumps(provenance(command) | {"waterfalls": [rows[key] for key in sorted(rows)]}, indent=1) + "\n"
+    )
+    partial.replace(TABLES)
+
+
+def link_spec(model: str, table: int, index: int, csi: str = "ls-linear", **channel: Any) -> LinkSpec:
     return LinkSpec(
         channel=ChannelSpec(model=model, **channel),
-        ofdm=OfdmSpec(csi="perfect" if model == "awgn" else "ls-linear"),
+        ofdm=OfdmSpec(csi="perfect" if model == "awgn" else csi),
+        mcs_table=table,
         classes={"base": ClassSpec(mcs=index)},
     )
 
 
-def bler(link: Any, bursts: int, packets: int, num_bytes: int, snr_db: float) -> tuple[int, int, float]:
-    """Errors, packets and CPU seconds of as many bursts."""
-    data = np.random.default_rng(0).bytes(num_bytes)
-    burst = [Payload(data, "base")] * packets
-    errors, start = 0, time.process_time()
-    for first in range(0, bursts, 8):
-        seeds = range(first, min(first + 8, bursts))
-        errors += sum(d.classes["base"].lost for d in link.send([burst] * len(seeds), snr_db, list(seeds)))
-    return errors, bursts * packets, time.process_time() - start
+def losses(link: DigitalLink, seeds: range, packets: int, snr_db: float) -> np.ndarray:
+    """Which packets are lost, [realisations, packets]."""
+    burst = [Payload(np.random.default_rng(0).bytes(NUM_BYTES), "base")] * packets
+    lost = []
+    for first in range(seeds.start, seeds.stop, 16):
+        some = range(first, min(first + 16, seeds.stop))
+        lost += [[p is None for p in d.payloads] for d in link.send([burst] * len(some), snr_db, some)]
+    return np.array(lost)
 
 
-def compare_awgn(num_bytes: int = 90) -> list[dict[str, Any]]:
-    rows = []
-    for index in (4, 9, 13, 20, 26):
-        spec = link_spec("awgn", index)
-        abstract = AbstractLink(spec)
-        threshold = crossing(
-            lambda snr, a=abstract: a.error_probabilities([("base", num_bytes)], snr, [0])[0, 0], 0.3
-        )
-        for snr_db in (threshold, threshold + 0.4):
-            lost, sent, _ = bler(DigitalLink(spec), 8, 75, num_bytes, snr_db)
-            predicted = float(abstract.error_probabilities([("base", num_bytes)], snr_db, [0])[0, 0])
-            interval = wilson_interval(lost, sent)
-            rows.append(
-                {
-                    "mcs": index,
-                    "snr_db": round(snr_db, 3),
-                    "bler": lost / sent,
-                    "bler_interval": interval,
-                    "bler_abstraction": predicted,
-                    "inside": interval[0] <= predicted <= interval[1],
-                    "packets": sent,
-                }
-            )
-            print(rows[-1], flush=True)
-    return rows
-
-
-def crossing(curve: Any, target: float) -> float:
+def crossing(curve: Callable[[float], float], target: float) -> float:
     """SNR in dB where a falling curve crosses `target`, by bisection."""
-    low, high = -12.0, 40.0
+    low, high = -16.0, 48.0
     while high - low > 0.005:
         middle = (low + high) / 2
         low, high = (middle, high) if curve(middle) > target else (low, middle)
     return (low + high) / 2
 
 
-def compare_tdl_c(num_bytes: int = 90) -> list[dict[str, Any]]:
-    """Gap in dB at equal mean BLER over the same realisations: TDL-C 300 ns, one packet a burst."""
-    rows, bursts = [], 240
-    for index in (4, 9, 13, 20, 26):
-        spec = link_spec("tdl-c", index, delay_spread_ns=300)
-        abstract, digital = AbstractLink(spec), DigitalLink(spec)
+def mean_bler(link: AbstractLink, seeds: range, packets: int = 4) -> Callable[[float], float]:
+    return lambda snr_db: float(
+        link.error_probabilities([("base", NUM_BYTES)] * packets, snr_db, seeds).mean()
+    )
 
-        def mean_bler(snr_db: float, link: AbstractLink = abstract) -> float:
-            return float(
-                np.mean(
-                    [link.error_probabilities([("base", num_bytes)] * 4, snr_db, s).mean() for s in range(60)]
-                )
-            )
 
-        snr_db = crossing(mean_bler, 0.2)
-        lost, sent, _ = bler(digital, bursts // 4, 4, num_bytes, snr_db)
-        low, high = wilson_interval(lost, sent)
-        measured = lost / sent
-        rows.append(
-            {
-                "mcs": index,
-                "snr_db": round(snr_db, 3),
-                "bler": measured,
-                "bler_interval": (low, high),
-                "bler_abstraction": mean_bler(snr_db),
-                "gap_db": round(snr_db - crossing(mean_bler, measured), 3) if 0 < measured < 1 else None,
-                "packets": sent,
-                "realisations": bursts // 4,
-            }
+class TrialLink(AbstractLink):
+    """The abstract link with a beta on trial."""
+
+    beta = 1.0
+
+    def _beta(self, protection_class: str) -> float:
+        return self.beta
+
+
+def calibrate_row(row: Any, start: float) -> float:
+    """Beta of largest likelihood, given which packets of the bit-exact link are lost."""
+    measured = []
+    for model, seeds in CALIBRATION.items():
+        spec = link_spec(model, row.table, row.index, delay_spread_ns=300 if model == "tdl-c" else 100)
+        trial, digital = TrialLink(spec), DigitalLink(spec)
+        trial.beta = start
+        for target in (0.5, 0.15):
+            snr_db = crossing(mean_bler(trial, seeds), target)
+            measured.append((trial, seeds, snr_db, losses(digital, seeds, 4, snr_db)))
+
+    def loss(log_beta: float) -> float:
+        total = 0.0
+        for trial, seeds, snr_db, lost in measured:
+            trial.beta = math.exp(log_beta)
+            p = trial.error_probabilities([("base", NUM_BYTES)] * 4, snr_db, seeds).clip(0.01, 0.99)
+            total -= float(np.where(lost, np.log(p), np.log(1 - p)).sum())
+        return total
+
+    bounds = (math.log(start / 3), math.log(start * 3))
+    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 0.01}).x)
+
+
+def calibrate(limit_s: float) -> None:
+    rows = {
+        (row["bits_per_symbol"], row["code_rate_x_1024"]): row
+        for row in json.loads(TABLES.read_text())["waterfalls"]
+    }
+    end = time.process_time() + limit_s
+    for row in every_mcs():
+        entry = rows[row.bits_per_symbol, row.code_rate * 1024]
+        if "eesm_packets" in entry or time.process_time() > end:
+            continue
+        began = time.process_time()
+        entry["eesm_beta"] = round(calibrate_row(row, eesm_beta(row)), 3)
+        entry["eesm_packets"] = sum(2 * 4 * len(seeds) for seeds in CALIBRATION.values())
+        save_tables(rows)
+        print(
+            f"{row.modulation} {row.code_rate:.3f}: beta {entry['eesm_beta']}, Sionna's {eesm_beta(row)}, "
+            f"{time.process_time() - began:.0f} s",
+            flush=True,
         )
-        print(rows[-1], flush=True)
+
+
+def compare_awgn() -> list[dict[str, Any]]:
+    rows = []
+    for index in MCS_COMPARED:
+        spec = link_spec("awgn", 1, index)
+        predict = mean_bler(AbstractLink(spec), range(1), 1)
+        threshold = crossing(predict, 0.3)
+        for snr_db in (threshold, threshold + 0.4):
+            lost = losses(DigitalLink(spec), range(16), 75, snr_db)
+            interval = wilson_interval(int(lost.sum()), lost.size)
+            rows.append(
+                {
+                    "mcs": index,
+                    "snr_db": round(snr_db, 3),
+                    "bler": float(lost.mean()),
+                    "bler_interval": interval,
+                    "bler_abstraction": predict(snr_db),
+                    "inside": interval[0] <= predict(snr_db) <= interval[1],
+                    "packets": lost.size,
+                }
+            )
+            print(rows[-1], flush=True)
     return rows
+
+
+def compare_tdl_c(csi: str) -> list[dict[str, Any]]:
+    """Gap in dB at equal mean BLER over the same realisations of TDL-C 300 ns, four packets a burst.
+
+    The interval of the gap is that of the coin tosses, the realisations being the same on both sides.
+    """
+    rows, seeds = [], range(400)
+    for index in MCS_COMPARED:
+        spec = link_spec("tdl-c", 1, index, csi, delay_spread_ns=300)
+        abstract, digital = AbstractLink(spec), DigitalLink(spec)
+        predict = mean_bler(abstract, seeds)
+        for target in (0.5, 0.1, 0.03):
+            snr_db = crossing(predict, target)
+            lost = losses(digital, seeds, 4, snr_db)
+            p = abstract.error_probabilities([("base", NUM_BYTES)] * 4, snr_db, seeds)
+            half = 1.96 * float(np.sqrt((p * (1 - p)).sum())) / lost.size
+            measured = float(lost.mean())
+            gaps = [snr_db - crossing(predict, rate) for rate in (measured, measured + half, measured - half)]
+            rows.append(
+                {
+                    "mcs": index,
+                    "csi": csi,
+                    "snr_db": round(snr_db, 3),
+                    "bler": measured,
+                    "bler_interval": wilson_interval(int(lost.sum()), lost.size),
+                    "bler_abstraction": predict(snr_db),
+                    "gap_db": round(gaps[0], 3),
+                    "gap_interval_db": [round(gap, 3) for gap in sorted(gaps[1:])],
+                    "packets": lost.size,
+                    "realisations": len(seeds),
+                }
+            )
+            print(rows[-1], flush=True)
+    return rows
+
+
+def cpu_seconds_a_block(link: AbstractLink | DigitalLink, bursts: int, packets: int, num_bytes: int) -> float:
+    """Median of five calls, after one that builds what is kept."""
+    burst = [Payload(np.random.default_rng(0).bytes(num_bytes), "base")] * packets
+    times = []
+    for _ in range(6):
+        began = time.process_time()
+        link.send([burst] * bursts, 8.0, range(bursts))
+        times.append(time.process_time() - began)
+    return float(np.median(times[1:])) / (bursts * packets)
 
 
 def compare_speed() -> list[dict[str, Any]]:
+    """MCS 9 over TDL-C at 8 dB, where few packets fail; a burst is an image, a call a batch of them."""
     rows = []
-    for packets, num_bytes in ((12, 125), (100, 1050), (400, 1050)):
-        spec = link_spec("tdl-c", 9, delay_spread_ns=300)
-        abstract, digital = AbstractLink(spec), DigitalLink(spec)
-        for link in (abstract, digital):
-            bler(link, 1, packets, num_bytes, 8.0)
-        bursts = max(1, 48 // packets)
-        _, sent, exact = bler(digital, bursts, packets, num_bytes, 8.0)
-        _, many, fast = bler(abstract, 16, packets, num_bytes, 8.0)
+    for packets, num_bytes, bursts in ((12, 125, 64), (12, 125, 1), (40, 500, 16), (100, 1050, 8)):
+        spec = link_spec("tdl-c", 1, 9, delay_spread_ns=300)
+        exact = cpu_seconds_a_block(DigitalLink(spec), bursts, packets, num_bytes)
+        fast = cpu_seconds_a_block(AbstractLink(spec), bursts, packets, num_bytes)
         rows.append(
             {
+                "bursts_a_call": bursts,
                 "packets_a_burst": packets,
                 "bytes_a_packet": num_bytes,
-                "seconds_a_block_bit_exact": exact / sent,
-                "seconds_a_block_abstraction": fast / many,
-                "speedup": round((exact / sent) / (fast / many), 1),
+                "microseconds_a_block_bit_exact": round(1e6 * exact, 2),
+                "microseconds_a_block_abstraction": round(1e6 * fast, 2),
+                "speedup": round(exact / fast, 1),
             }
         )
         print(rows[-1], flush=True)
     return rows
 
 
+def save_results(**parts: list[dict[str, Any]]) -> None:
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    command = "python benchmarks/abstraction.py compare; python benchmarks/abstraction.py speed"
+    RESULTS.write_text(json.dumps(stored | provenance(command) | parts, indent=1) + "\n")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["tables", "compare"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["tables", "calibrate", "compare", "speed"])
     parser.add_argument(
-        "--seconds", type=float, default=600, help="CPU seconds to spend on tables in this call"
+        "--seconds", type=float, default=600, help="CPU seconds to spend on tables or betas in this call"
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.what == "tables":
         make_tables(arguments.seconds)
-        return
-    result = provenance("python benchmarks/abstraction.py compare") | {
-        "awgn": compare_awgn(),
-        "tdl_c_300ns": compare_tdl_c(),
-        "speed": compare_speed(),
-    }
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    elif arguments.what == "calibrate":
+        calibrate(arguments.seconds)
+    elif arguments.what == "compare":
+        save_results(awgn=compare_awgn())
+        save_results(tdl_c_300ns=compare_tdl_c("perfect") + compare_tdl_c("ls-linear"))
+    else:
+        save_results(speed=compare_speed())
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ class AbstractLink:
         result = np.empty(len(active))
         for index in np.unique(protection):
             chosen = protection == index
-            beta = waterfall(self._scheduler.mcs[self._names[index]]).eesm_beta
+            beta = self._beta(self._names[index])
             scale = self._boosts[index] / mean_power / beta
             # Mean of exp(-sinr / beta) over the band and the streams, for every OFDM symbol of data
             symbols = np.exp(sinr * -scale[:, None, None]).mean(axis=-1)
@@ -207,6 +207,9 @@ class AbstractLink:
             # Never quite zero, which would read as not sent
             result[chosen] = np.maximum(-beta * np.log(np.clip(mean, 1e-300, 1.0)), 1e-12)
         return result
+
+    def _beta(self, protection_class: str) -> float:
+        return waterfall(self._scheduler.mcs[protection_class]).eesm_beta
 
     def _reports(self, batch: _Batch) -> list[dict[str, ClassReport]]:
         """One report a protection class that a burst has packets of, for every burst."""

@@ -301,11 +301,11 @@ class QamDemapper:
         self._demapper = Demapper("app", "pam", bits_per_symbol // 2, precision="single", device=device)
 
     def __call__(self, y: Tensor, no: Tensor) -> Tensor:
-        """LLRs [n * bits_per_symbol] of symbols `y` [n] with noise variances `no` [n]."""
+        """LLRs [..., n * bits_per_symbol] of symbols `y` [..., n] with noise variances `no`, same shape."""
         # Sionna's amplitudes have unit energy on their own, those of a QAM half of it
-        amplitudes = 2**0.5 * torch.view_as_real(y).T
-        llr = self._demapper(amplitudes.to(y.dtype), 2 * no.expand(2, -1))
-        return llr.reshape(2, len(y), -1).permute(1, 2, 0).flatten()
+        amplitudes = 2**0.5 * torch.stack([y.real, y.imag])
+        llr = self._demapper(amplitudes.to(y.dtype), 2 * no.expand_as(amplitudes))
+        return llr.unflatten(-1, (y.shape[-1], -1)).movedim(0, -1).flatten(-3)
 
 
 @lru_cache
