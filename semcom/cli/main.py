@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from semcom.cli.bench import bench_app
 from semcom.cli.channels import channels_app
 from semcom.cli.send import send
 from semcom.cli.sweep import report, sweep_app
@@ -18,6 +19,7 @@ app.command()(send)
 app.add_typer(sweep_app, name="sweep")
 app.command()(report)
 app.add_typer(channels_app, name="channels")
+app.add_typer(bench_app, name="bench")
 app.command()(train)
 
 

@@ -1,0 +1,153 @@
+"""At which MCS each system is sent, per budget and SNR, before anything is sent bit by bit.
+
+    systems × budgets × SNRs ─► candidates (see `semcom.baselines.envelope`) ─► operating points
+
+An operating point is a budget and an MCS per protection class, at the SNRs where it is a candidate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semcom import images as photos
+from semcom.baselines import envelope
+from semcom.baselines.envelope import Prediction, RateQuality
+from semcom.bench.spec import BenchSpec
+from semcom.message import Budget
+from semcom.seeds import derive
+from semcom.sweep import parts
+from semcom.sweep.plan import Photo
+from semcom.sweep.store import write_atomically
+
+_PROBE_BPP = 0.1  # any budget that every system can meet, to see which classes its messages have
+_CURVE_POINTS = 6
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A budget and the MCSs it is spent with.
+
+    Attributes:
+        system: label.
+        budget: in the benchmark's unit.
+        mcs: per protection class; empty for what `link` says.
+        snrs_db: where it is tried.
+    """
+
+    system: str
+    budget: float
+    mcs: Mapping[str, int]
+    snrs_db: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """Unique within a system."""
+        schemes = [f"{name} {index}" for name, index in self.mcs.items()] or ["fixed"]
+        return ", ".join([f"{self.budget:.6g}", *schemes])
+
+
+def operating_points(
+    spec: BenchSpec, found: Sequence[Photo], cache_file: Path, announce: Callable[[str], object]
+) -> list[OperatingPoint]:
+    """All of a benchmark's; computed once, then read from `cache_file`, so that a resumed run is the same.
+
+    Raises:
+        ValueError: a system or the link cannot be built.
+    """
+    key = _key(spec, found)
+    if cache_file.exists():
+        stored = json.loads(cache_file.read_text())
+        if stored["key"] == key:
+            return [
+                OperatingPoint(**fields | {"snrs_db": tuple(fields["snrs_db"])})
+                for fields in stored["points"]
+            ]
+    points = [
+        OperatingPoint(label, budget, {}, spec.snrs_db)
+        for label in spec.systems
+        if label not in spec.adaptive
+        for budget in spec.budgets.values
+    ]
+    if spec.adaptive:
+        points += _Chooser(spec, found, announce).points()
+    document = {"key": key, "points": [asdict(point) for point in points]}
+    write_atomically(cache_file, json.dumps(document, indent=1).encode())
+    return points
+
+
+class _Chooser:
+    def __init__(self, spec: BenchSpec, found: Sequence[Photo], announce: Callable[[str], object]) -> None:
+        from channels.spec import LinkSpec
+
+        self._spec, self._announce = spec, announce
+        self._link = LinkSpec.model_validate(spec.link)
+        self._images = [photos.load(photo.path) for photo in found[: spec.probes]]
+        self._num_pixels = self._images[0][0].numel()
+        self._seeds = [derive(spec.seed, "envelope", i) for i in range(spec.realisations)]
+        self._predict = cache(self._predictions)
+
+    def points(self) -> list[OperatingPoint]:
+        return [
+            OperatingPoint(label, budget, dict(mcs), tuple(snrs))
+            for label in self._spec.adaptive
+            for budget, choices in self._of_system(label).items()
+            for mcs, snrs in choices.items()
+        ]
+
+    def _of_system(self, label: str) -> dict[float, dict[tuple[tuple[str, int], ...], list[float]]]:
+        """Budget to MCSs to the SNRs at which they are candidates."""
+        self._announce(f"{label}: choosing MCSs")
+        described = self._spec.systems[label]
+        system = parts.build_system(described.system or label, described.options)
+        height, width = self._images[0].shape[1:]
+        message = system.encode(self._images[0], Budget.of_bpp(_PROBE_BPP, width, height))
+        classes = envelope.protection_classes(message)
+        curve = self._curve(system, next(iter(classes))) if len(classes) == 1 else None
+        chosen: dict[float, dict[tuple[tuple[str, int], ...], list[float]]] = {}
+        for budget in self._spec.budgets.values:
+            by_mcs = chosen.setdefault(budget, {})
+            for snr_db in self._spec.snrs_db:
+                for mcs in self._candidates(classes, curve, budget, snr_db):
+                    by_mcs.setdefault(tuple(mcs.items()), []).append(snr_db)
+        return chosen
+
+    def _candidates(
+        self, classes: Mapping[str, int], curve: RateQuality | None, budget: float, snr_db: float
+    ) -> list[dict[str, int]]:
+        if curve is None:
+            return envelope.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
+        (name,) = classes
+        predictions = self._predict(name, budget, snr_db)
+        best = envelope.best(predictions, curve, self._spec.metrics, self._spec.confirm)
+        return [{name: index} for index in sorted(best)]
+
+    def _predictions(self, name: str, budget: float, snr_db: float) -> list[Prediction]:
+        limit = int(budget * 3 * self._num_pixels)
+        return envelope.predict(self._link, name, limit, snr_db, self._seeds)
+
+    def _curve(self, system: Any, name: str) -> RateQuality:
+        """Quality over the range of bytes that any of the budgets leaves."""
+        sizes = [
+            prediction.num_bytes
+            for budget in self._spec.budgets.values
+            for snr_db in self._spec.snrs_db
+            for prediction in self._predict(name, budget, snr_db)
+        ]
+        spread = np.geomspace(min(sizes), max(sizes), _CURVE_POINTS).round().astype(int)
+        metrics = {metric: parts.metric(metric) for metric in self._spec.metrics}
+        return envelope.rate_quality(system, self._images, sorted(set(spread.tolist())), metrics)
+
+
+def _key(spec: BenchSpec, found: Sequence[Photo]) -> str:
+    """What the choice depends on."""
+    described = spec.model_dump(mode="json", exclude={"description", "images", "trials", "pictures"})
+    described["probes"] = [photo.sha256 for photo in found[: spec.probes]]
+    return sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,127 @@
+"""What a benchmark is: a short YAML file, checked before any work.
+
+name: link_kodak
+images: [../shared/data/kodak]
+systems:
+  semantic: {}
+  avif: {}
+  avif-mcs4: {system: avif, mcs: fixed}     # at the MCS of `link`, to show the cliff
+link: {channel: {model: tdl-a, delay_spread_ns: 100, speed_kmh: 3}}
+budgets: {cbr: [0.0026, 0.0104]}
+snr_db: [-5, 0, 5, 10, 15, 20]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from semcom.sweep.grid import Axis
+from semcom.sweep.scenario import DEFAULT_METRICS
+
+PERFECT = "semcom.link:PerfectLink"
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class BenchSystem(_Model):
+    """One system. Its label is its key in `systems`."""
+
+    system: str | None = Field(default=None, description="registered name; the label if left out")
+    options: dict[str, Any] = {}
+    mcs: Literal["envelope", "fixed"] = Field(
+        default="envelope", description="the best of the table at each SNR, or what `link` says"
+    )
+
+
+class Budgets(_Model):
+    """What one picture may spend: a list of CBR, or of bits per pixel on the wire."""
+
+    cbr: tuple[Positive, ...] = ()
+    bpp: tuple[Positive, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if bool(self.cbr) == bool(self.bpp):
+            raise ValueError("give a list of either cbr or bpp")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """`cbr` or `bpp`."""
+        return "cbr" if self.cbr else "bpp"
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The budgets in that unit."""
+        return self.cbr or self.bpp
+
+
+class BenchSpec(_Model):
+    """A whole benchmark."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    description: str = ""
+    images: Annotated[tuple[str, ...], Field(min_length=1)]
+    systems: Annotated[dict[str, BenchSystem], Field(min_length=1)]
+    link: dict[str, Any] | None = Field(
+        default={}, description="fields of the digital link; null for no channel at all"
+    )
+    budgets: Budgets
+    snr_db: Axis | None = Field(default=None, description="list or range; left out without a channel")
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    trials: int = Field(default=1, ge=1, description="channel realisations per image and point")
+    seed: int = Field(default=0, ge=0)
+    pictures: int = Field(default=2, ge=0, description="images whose reconstructions are kept")
+    confirm: int = Field(
+        default=2, ge=1, description="MCSs per metric that are sent bit by bit, the predicted best first"
+    )
+    realisations: int = Field(default=100, ge=1, description="of the channel, for predicting error rates")
+    probes: int = Field(default=2, ge=1, description="images that a codec's quality by bytes is taken from")
+    targets: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.01, 0.1, 0.3), description="error rates tried for systems with several protection classes"
+    )
+
+    @model_validator(mode="after")
+    def _check_channel(self) -> Self:
+        if (self.link is None) != (self.snr_db is None):
+            raise ValueError("give snr_db with a link, and none with `link: null`")
+        if self.link is not None and self.budgets.unit == "bpp" and self.adaptive:
+            raise ValueError(
+                "a budget in bpp leaves nothing to an MCS to trade: give cbr, or `mcs: fixed` for "
+                + ", ".join(self.adaptive)
+            )
+        return self
+
+    @property
+    def adaptive(self) -> list[str]:
+        """Labels of the systems whose MCS follows the SNR."""
+        return [
+            label
+            for label, system in self.systems.items()
+            if system.mcs == "envelope" and self.link is not None
+        ]
+
+    @property
+    def snrs_db(self) -> tuple[float, ...]:
+        """SNRs of the grid; one that means nothing without a channel."""
+        return (0.0,) if self.snr_db is None else tuple(float(value) for value in self.snr_db.values)
+
+
+def load(path: str | Path) -> BenchSpec:
+    """A checked benchmark.
+
+    Raises:
+        ValueError: the file cannot be read, or a field is wrong; the message names it.
+    """
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    return BenchSpec.model_validate(data)
