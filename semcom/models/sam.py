@@ -34,7 +34,6 @@ _PUBLISHED_FILES = {
     "vit_l": "sam_vit_l_0b3195.pth",
     "vit_h": "sam_vit_h_4b8939.pth",
 }
-VARIANTS = ("tiny", *_PUBLISHED_FILES)
 
 
 class SamError(ValueError):
@@ -122,31 +121,37 @@ def tiny_sam(profile: Profile) -> Sam:
     return profile.build("segmenter", TinySegmenter).sam(backbone)
 
 
-def published_sam(variant: str, checkpoint: str | Path) -> Sam:
+def published_sam(checkpoint: str | Path, variant: str | None = None) -> Sam:
     """`vit_b`, `vit_l` or `vit_h` from a checkpoint as Meta publishes it, in evaluation mode.
+
+    Args:
+        checkpoint: file, such as `sam_vit_b_01ec64.pth`.
+        variant: which it must be; recognised by itself when not given.
 
     Raises:
         SamError: unknown variant, no such file, or a checkpoint of another variant.
     """
-    if variant not in _PUBLISHED_FILES:
-        raise SamError(f"unknown SAM variant {variant!r}; known: {', '.join(VARIANTS)}")
+    if variant is not None and variant not in _PUBLISHED_FILES:
+        raise SamError(f"unknown SAM variant {variant!r}; published are {', '.join(_PUBLISHED_FILES)}")
     path = Path(checkpoint)
     if not path.is_file():
-        raise SamError(f"{path}: no such file; {variant} is published as {_PUBLISHED_FILES[variant]}")
+        published = _PUBLISHED_FILES.get(variant or "", " or ".join(_PUBLISHED_FILES.values()))
+        raise SamError(f"{path}: no such file; it is published as {published}")
     state = _read(path)
     patches = state.get("image_encoder.patch_embed.proj.weight")
     found = _VIT_WIDTHS.get(len(patches)) if isinstance(patches, Tensor) and patches.ndim else None
-    if found != variant:
-        raise SamError(f"{path}: not a checkpoint of {variant}" + (f" but of {found}" if found else ""))
+    if found is None or found != (variant or found):
+        raise SamError(
+            f"{path}: not a checkpoint of {variant or 'SAM'}" + (f" but of {found}" if found else "")
+        )
     with torch.device("meta"):  # the largest has 2.4 GB: not to be filled with random numbers first
-        sam: Sam = sam_model_registry[variant]()
+        sam: Sam = sam_model_registry[found]()
     sam.pixel_mean, sam.pixel_std = (torch.tensor(v).view(3, 1, 1) for v in _PUBLISHED_NORMALISATION)
     try:
         sam.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        raise SamError(
-            f"{path}: damaged checkpoint of {variant}: {' '.join(str(error).split())[:200]}"
-        ) from error
+        reason = " ".join(str(error).split())[:200]
+        raise SamError(f"{path}: damaged checkpoint of {found}: {reason}") from error
     return sam.requires_grad_(False).eval()
 
 

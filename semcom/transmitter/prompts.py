@@ -37,10 +37,7 @@ class Prompts:
     key_class: str | None = None
 
     def __post_init__(self) -> None:
-        for point in self.points:
-            _check_numbers(point, 2, "point", "x,y")
         for box in self.boxes:
-            _check_numbers(box, 4, "box", "x0,y0,x1,y1")
             if not (box[0] < box[2] and box[1] < box[3]):
                 raise PromptError(
                     f"box {_text(box)}: x0,y0 is the upper left corner and x1,y1 the lower right one"
@@ -64,6 +61,17 @@ class Prompts:
                     )
 
 
+def make_prompts(
+    points: Iterable[Sequence[float]], boxes: Iterable[Sequence[float]], key_class: str | None
+) -> Prompts:
+    """Prompts from lists of numbers, as scenario files have them. Raises `PromptError`."""
+    return Prompts(
+        tuple((x, y) for x, y in (_check_numbers(point, 2, "point", "x,y") for point in points)),
+        tuple((a, b, c, d) for a, b, c, d in (_check_numbers(x, 4, "box", "x0,y0,x1,y1") for x in boxes)),
+        key_class,
+    )
+
+
 def parse_points(texts: Iterable[str]) -> tuple[Point, ...]:
     """Points written `x,y`, several separated by semicolons or spaces. Raises `PromptError`."""
     return tuple((x, y) for x, y in _parse(texts, 2, "point", "x,y"))
@@ -74,11 +82,11 @@ def parse_boxes(texts: Iterable[str]) -> tuple[Box, ...]:
     return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in _parse(texts, 4, "box", "x0,y0,x1,y1"))
 
 
-def load_mask(path: str | Path, width: int, height: int) -> Tensor:
-    """A drawn mask: [height,width] bool, True where a grey or colour picture is brighter than half.
+def load_mask(path: str | Path) -> Tensor:
+    """A drawn mask: [H,W] bool, True where a grey or colour picture is brighter than half.
 
     Raises:
-        PromptError: the file cannot be read, or is of another size than the picture.
+        PromptError: the file cannot be read.
     """
     try:
         with Image.open(path) as file:
@@ -86,11 +94,6 @@ def load_mask(path: str | Path, width: int, height: int) -> Tensor:
     except (OSError, UnidentifiedImageError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a picture"
         raise PromptError(f"mask {path}: {reason}") from error
-    if values.shape != (height, width):
-        size = f"{values.shape[1]}x{values.shape[0]}"
-        raise PromptError(
-            f"mask {path} is {size} pixels, the picture {width}x{height}: give one of the same size"
-        )
     return torch.from_numpy(values > 127)
 
 
