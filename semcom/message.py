@@ -125,6 +125,7 @@ class Reconstruction:
         key_mask: [H/16,W/16] bool (rounded up), the key regions as received, or None.
         received: [H/16,W/16] float32 in [0,1]: 1 where the picture rests on received detail, 0 where
             it is generated; or None for systems that do not generate.
+        caption: what the sender says the picture shows, or None when it sent none or it was lost.
         notes: conditions the user must know, for example "header lost: grey picture".
         seconds: time per receiver stage.
         parts: intermediate pictures for display, [3,h,w] each, such as `hci`.
@@ -133,6 +134,7 @@ class Reconstruction:
     image: Tensor
     key_mask: Tensor | None = None
     received: Tensor | None = None
+    caption: str | None = None
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     parts: Mapping[str, Tensor] = field(default_factory=dict)

@@ -54,6 +54,9 @@ class Profile:
         parts = {part: _read_part(folder, part, entry) for part, entry in manifest["parts"].items()}
         return cls(str(manifest["name"]), parts)
 
+    def __contains__(self, part: str) -> bool:
+        return part in self._parts
+
     def build(self, part: str, factory: type[Module]) -> Module:
         """The model of a part, in float32, evaluation mode, frozen.
 

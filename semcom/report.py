@@ -70,6 +70,7 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
         "psnr": psnr(picture, target).item(),
         "ssim": ssim(picture, target).item(),
         "received_share": _share(reconstruction.received),
+        "caption": reconstruction.caption,
         "notes": list(reconstruction.notes),
         "seconds": dict(reconstruction.seconds),
         "command": dict(command),

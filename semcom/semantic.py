@@ -7,15 +7,23 @@ from pathlib import Path
 from torch import Tensor
 
 from semcom.message import Budget, Message, ReceivedMessage, Reconstruction
+from semcom.models.caption_code import CaptionCoder
+from semcom.models.captioner import Captioner
+from semcom.models.efficientnet import EfficientNetLite0
 from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import KeyTransform
+from semcom.models.sam import published_sam, tiny_sam
 from semcom.models.u2net import U2NetP
 from semcom.profile import Profile
 from semcom.receiver.chain import Receiver
 from semcom.receiver.decoder import ResidualDecoder
 from semcom.receiver.enhancer import Enhancer
+from semcom.transmitter import captions
+from semcom.transmitter.captions import CaptionEncoder, Describer, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.chain import TransmitOptions, Transmitter
+from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.regions import RegionSelector
+from semcom.transmitter.segmenter import Segmenter
 
 
 class SemanticSystem:
@@ -24,21 +32,32 @@ class SemanticSystem:
     Args:
         profile: name of a shipped profile or path of a folder.
         options: what the transmitter sends, for every picture.
+        captioner: hub id or folder of an image-to-text model instead of the profile's captioner.
+        sam_checkpoint: file of a published `vit_b`, `vit_l` or `vit_h`, instead of the profile's segmenter.
 
     Raises:
         ProfileError: the profile cannot be used.
+        ValueError: the captioner or the SAM checkpoint cannot be loaded.
     """
 
-    def __init__(self, profile: str | Path = "tiny", options: TransmitOptions | None = None) -> None:
+    def __init__(
+        self,
+        profile: str | Path = "tiny",
+        options: TransmitOptions | None = None,
+        captioner: str | None = None,
+        sam_checkpoint: str | Path | None = None,
+    ) -> None:
         opened = Profile.open(profile)
         stored = opened.tensors("key_tables")
         tables = LatentTables(stored["sets"].long().numpy(), stored["symbols"].long().numpy())
         self.options = options or TransmitOptions()
         transform = opened.build("key_transform", KeyTransform)
-        selector = RegionSelector(opened.build("saliency", U2NetP))
-        self.transmitter = Transmitter(selector, transform, tables)
+        selector = _selector(opened, sam_checkpoint)
+        coder = CaptionCoder.from_tensors(opened.tensors("vocabulary")) if "vocabulary" in opened else None
+        describer = _describer(opened, self.options.caption, captioner, coder)
+        self.transmitter = Transmitter(selector, transform, tables, CaptionEncoder(coder, describer))
         enhancer, decoder = opened.build("enhancer", Enhancer), opened.build("decoder", ResidualDecoder)
-        self.receiver = Receiver(enhancer, decoder, transform, tables)
+        self.receiver = Receiver(enhancer, decoder, transform, tables, coder)
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """See `semcom.message.System`."""
@@ -47,3 +66,27 @@ class SemanticSystem:
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """See `semcom.message.System`."""
         return self.receiver.decode(received)
+
+
+def _selector(profile: Profile, sam_checkpoint: str | Path | None) -> RegionSelector:
+    """With a segmenter where the profile or the user has one."""
+    saliency = profile.build("saliency", U2NetP)
+    if sam_checkpoint is None and not ("backbone" in profile and "segmenter" in profile):
+        return RegionSelector(saliency)
+    extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
+    sam = tiny_sam(profile) if sam_checkpoint is None else published_sam(sam_checkpoint)
+    return RegionSelector(saliency, extractor, Segmenter(sam))
+
+
+def _describer(
+    profile: Profile, wish: str, captioner: str | None, coder: CaptionCoder | None
+) -> Describer | None:
+    """What finds words, where words are wished; None where the profile has nothing that does."""
+    if wish not in (captions.AUTO, captions.BACKGROUND):
+        return None
+    if captioner is not None:
+        return HubCaptioner(captioner)
+    if coder is None or (wish == captions.AUTO and "captioner" not in profile):
+        return None
+    backbone = profile.build("backbone", EfficientNetLite0)
+    return PhotoCaptioner(backbone, profile.build("captioner", Captioner), coder.vocabulary)

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from semcom.message import System
 
 
-def _semantic(profile: str = "tiny", key_area: float = 0.3, card: bool = True) -> System:
+def _semantic(
+    profile: str = "tiny",
+    key_area: float = 0.3,
+    card: bool = True,
+    caption: str = "auto",
+    captioner: str | None = None,
+    points: Sequence[Sequence[float]] = (),
+    boxes: Sequence[Sequence[float]] = (),
+    key_class: str | None = None,
+    mask: str | None = None,
+    sam_checkpoint: str | None = None,
+) -> System:
     from semcom.semantic import SemanticSystem
     from semcom.transmitter.chain import TransmitOptions
+    from semcom.transmitter.prompts import load_mask, make_prompts
 
-    return SemanticSystem(profile, TransmitOptions(key_area=key_area, card=card))
+    options = TransmitOptions(
+        key_area=key_area,
+        key_mask=None if mask is None else load_mask(mask),
+        prompts=make_prompts(points, boxes, key_class),
+        card=card,
+        caption=caption,
+    )
+    return SemanticSystem(profile, options, captioner, sam_checkpoint)
 
 
 def _classical(codec: str) -> System:

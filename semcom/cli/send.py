@@ -43,7 +43,22 @@ def send(
         float | None, typer.Option(help="Budget in channel uses / (3·H·W) instead of --bpp.")
     ] = None,
     key_area: Annotated[float, typer.Option(help="Share of the picture in key regions.", min=0, max=1)] = 0.3,
+    points: Annotated[
+        list[str] | None, typer.Option(help="x,y in pixels of an object that is to be key; repeatable.")
+    ] = None,
+    boxes: Annotated[
+        list[str] | None, typer.Option(help="x0,y0,x1,y1 in pixels around such an object; repeatable.")
+    ] = None,
+    key_class: Annotated[
+        str | None, typer.Option(help="What is to be key: an ImageNet class or a word such as dog.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Picture of the photo's size, bright where it is to be key.")
+    ] = None,
     card: Annotated[bool, typer.Option(help="Send the colour card that stands in for a lost HCI.")] = True,
+    caption: Annotated[
+        str, typer.Option(help="auto, none, background (of what is not key), or your own caption.")
+    ] = "auto",
     profile: Annotated[str, typer.Option(help="Profile name or folder.")] = "tiny",
     seed: Annotated[int, typer.Option(help="Of the channel realisation and the noise.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
@@ -68,9 +83,17 @@ def send(
         from semcom.report import write_report
         from semcom.semantic import SemanticSystem
         from semcom.transmitter.chain import TransmitOptions
+        from semcom.transmitter.prompts import Prompts, load_mask, parse_boxes, parse_points
 
         carrier = ChannelLink(DigitalLink(spec))
-        system = SemanticSystem(profile, TransmitOptions(key_area=key_area, card=card))
+        wishes = TransmitOptions(
+            key_area=key_area,
+            key_mask=None if mask is None else load_mask(mask),
+            prompts=Prompts(parse_points(points or []), parse_boxes(boxes or []), key_class),
+            card=card,
+            caption=caption,
+        )
+        system = SemanticSystem(profile, wishes)
         budget = _budget(photo, carrier, bpp, cbr)
         result = transmit(photo, system, carrier, budget, snr_db, seed, announce)
         announce("writing the report")
@@ -143,6 +166,8 @@ def _print(console: Any, report: dict[str, Any], out: Path) -> None:
         f"channel uses {report['channel_uses']} (pilots included)  CBR {report['cbr']:.5f}  "
         f"SNR {report['snr_db']:g} dB  PSNR {report['psnr']:.2f} dB  SSIM {report['ssim']:.4f}"
     )
+    if report["caption"] is not None:
+        console.print(f"caption: {report['caption']}", markup=False)
     for note in report["notes"]:
         console.print(f"note: {note}", style="yellow")
     console.print(

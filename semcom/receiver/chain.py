@@ -3,6 +3,7 @@
 hci ──► AV1 decoder ──► enhancer ──► x0 ─┐
 card (only when the HCI is lost) ──► x0 ─┴─► decoder ──► picture
 mask, key packets ──► latents, holes ────────┘
+caption ──► text
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from semcom.header import Header
 from semcom.message import ReceivedMessage, Reconstruction
 from semcom.models import av1, key_bitstream, keymap
+from semcom.models.caption_code import CaptionCoder
 from semcom.models.grid import hci_size, key_grid
 from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import KeyTransform
@@ -34,12 +36,19 @@ class Receiver:
         decoder: corrects the restored picture, knowing where detail arrived.
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
+        captions: reads captions; None where the profile has no vocabulary.
     """
 
     def __init__(
-        self, enhancer: Enhancer, decoder: ResidualDecoder, transform: KeyTransform, tables: LatentTables
+        self,
+        enhancer: Enhancer,
+        decoder: ResidualDecoder,
+        transform: KeyTransform,
+        tables: LatentTables,
+        captions: CaptionCoder | None,
     ) -> None:
         self.enhancer, self.decoder, self.transform, self.tables = enhancer, decoder, transform, tables
+        self.captions = captions
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """Picture [3,H,W] of the size sent, whatever is missing; `notes` say what was."""
@@ -52,10 +61,13 @@ class Receiver:
         with clock("parse"):
             thumb = self._hci(received, header)
             key_map, latents, arrived = self._key(received, header)
+            caption = self._caption(received)
         with clock("enhance"):
             x0, notes = self._restored(received, header, thumb, latents)
         with clock("decode"):
             image = self.decoder.correct(x0, latents, key_map[None].float(), arrived[None].float())
+        if header.has_caption and caption is None:
+            notes.append("caption lost")
         lost = sum(chunk is None for chunk in received.chunks("key"))
         if lost:
             notes.append(f"{lost} of {header.key_packets} key packets lost")
@@ -63,6 +75,7 @@ class Receiver:
             image=image[:, : header.height, : header.width].contiguous(),
             key_mask=key_map,
             received=arrived.float(),
+            caption=caption,
             notes=tuple(notes),
             seconds=clock.seconds,
             parts={} if thumb is None else {"hci": thumb},
@@ -75,6 +88,10 @@ class Receiver:
             if payload is None
             else to_tensor(av1.decode(payload, *hci_size(header.width, header.height)))
         )
+
+    def _caption(self, received: ReceivedMessage) -> str | None:
+        data = next(iter(received.chunks("caption")), None)
+        return None if data is None or self.captions is None else self.captions.decode(data)
 
     def _restored(
         self, received: ReceivedMessage, header: Header, thumb: Tensor | None, latents: Tensor

@@ -2,6 +2,7 @@
 
 image ─┬─ colour card ──────────────────────────────► card
        ├─ region selector ─ key map ────────────────► mask
+       ├─ captioner ─ vocabulary, tables ───────────► caption
        ├─ thumbnail ─ AV1 at the finest quality ────► hci
        └─ key encoder (image, decoded HCI) ─ tables ─► key
 """
@@ -18,14 +19,17 @@ from torch import Tensor
 from semcom.header import Header
 from semcom.message import Budget, BudgetError, Message, Protection, Stream
 from semcom.models import av1, card, keymap
+from semcom.models.caption_code import check_caption
 from semcom.models.grid import hci_size, pad_to_grid
 from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import KeyTransform
 from semcom.models.pixels import to_tensor
 from semcom.packets import HEADER_BYTES, packet_sizes
-from semcom.transmitter import hci
+from semcom.transmitter import captions, hci
+from semcom.transmitter.captions import CaptionEncoder
 from semcom.transmitter.key_codec import key_packets
-from semcom.transmitter.regions import RegionSelector
+from semcom.transmitter.prompts import Prompts
+from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
 
 _TYPICAL_QUALITY = 25  # the key stream is sized with this HCI before the final one is known
 
@@ -37,12 +41,22 @@ class TransmitOptions:
     Attributes:
         key_area: target share of the picture in key regions, 0 to 1; 0 sends no key stream.
         key_mask: [H,W] bool of the user's own key region, instead of the automatic one.
+        prompts: points, boxes or a class that the user wants key, instead of what is salient.
         card: whether to send the colour card that stands in for a lost HCI.
+        caption: `auto`, `none`, `background` (of what is not key), or the caption itself.
+
+    Raises:
+        CaptionError: the caption is too long.
     """
 
     key_area: float = 0.3
     key_mask: Tensor | None = None
+    prompts: Prompts = NO_PROMPTS
     card: bool = True
+    caption: str = captions.AUTO
+
+    def __post_init__(self) -> None:
+        check_caption(self.caption)
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,7 @@ class _Plan:
     height: int
     key_map: Tensor  # [rows,columns] bool
     card: bytes | None
+    caption: bytes | None
 
 
 class Transmitter:
@@ -63,26 +78,43 @@ class Transmitter:
         selector: chooses key regions.
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
+        captions: finds and codes the caption.
     """
 
-    def __init__(self, selector: RegionSelector, transform: KeyTransform, tables: LatentTables) -> None:
-        self.selector, self.transform, self.tables = selector, transform, tables
+    def __init__(
+        self,
+        selector: RegionSelector,
+        transform: KeyTransform,
+        tables: LatentTables,
+        captions: CaptionEncoder,
+    ) -> None:
+        self.selector, self.transform, self.tables, self.captions = selector, transform, tables, captions
 
     def encode(self, image: Tensor, budget: Budget, options: TransmitOptions) -> Message:
         """Message of a picture [3,H,W] in [0,1].
 
-        When the budget does not hold everything, the key stream goes first, then the colour card.
+        When the budget does not hold everything, the key stream goes first, then the caption, then the colour
+        card.
 
         Raises:
             BudgetError: not even the coarsest HCI fits.
+            ValueError: the profile lacks what the wished caption or the prompts need, or a prompt or mask
+                does not fit the picture.
         """
         height, width = image.shape[-2:]
-        key_map = self.selector.select(image, options.key_area, options.key_mask)
+        key_map = self.selector.select(image, options.key_area, options.key_mask, options.prompts)
         colours = card.encode(image) if options.card else None
+        words = self.captions.encode(image, key_map, options.caption)
         thumb = hci.thumbnail(pad_to_grid(image))
         nothing = torch.zeros_like(key_map)
-        for areas, chosen_card in ((key_map, colours), (nothing, colours), (nothing, None)):
-            plan = _Plan(to_tensor(thumb), width, height, areas, chosen_card)
+        choices = (
+            (key_map, colours, words),
+            (nothing, colours, words),
+            (nothing, colours, None),
+            (nothing, None, None),
+        )
+        for choice in choices:
+            plan = _Plan(to_tensor(thumb), width, height, *choice)
             message = self._fit(plan, thumb, budget)
             if message is not None:
                 return message
@@ -105,18 +137,22 @@ class Transmitter:
             if budget.fits(message):
                 return message
             # The key stream of the final HCI came out larger than that of the typical one.
-            found = (av1.encode(thumb, quality - 1), quality - 1) if quality > hci.MIN_QUALITY else None
+            lower = hci.coarser(quality)
+            found = None if lower is None else (av1.encode(thumb, lower), lower)
         return None
 
     def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:
         coded = to_tensor(av1.decode(payload, *hci_size(plan.width, plan.height)))
         packets = key_packets(plan.thumb, coded, plan.key_map, self.transform, self.tables)
-        header = Header(plan.width, plan.height, quality, len(packets), plan.card is not None)
+        has_card, has_caption = plan.card is not None, plan.caption is not None
+        header = Header(plan.width, plan.height, quality, len(packets), has_card, has_caption)
         streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
         if plan.card is not None:
             streams.append(Stream("card", Protection.CRITICAL, (plan.card,)))
         if packets:
             streams.append(Stream("mask", Protection.CRITICAL, (keymap.encode(plan.key_map),)))
+        if plan.caption is not None:
+            streams.append(Stream("caption", Protection.CRITICAL, (plan.caption,)))
         streams.append(Stream("hci", Protection.BASE, (payload,)))
         if packets:
             streams.append(Stream("key", Protection.DETAIL, tuple(packets)))

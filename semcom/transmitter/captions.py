@@ -1,0 +1,153 @@
+"""Captions: what a photo shows, in words. By the profile's captioner, by any published one, or by the user.
+
+photo ─► Describer ─► text ─► CaptionCoder ─► about ten bytes
+key map ──┘ (background only: what lies in key regions is hidden from it)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semcom.models.caption_code import CaptionCoder
+from semcom.models.caption_vocabulary import Vocabulary
+from semcom.models.captioner import GRID, Captioner, cell_features, squeeze
+from semcom.models.efficientnet import EfficientNetLite0
+from semcom.models.grid import CELL
+from semcom.models.pixels import to_pixels
+
+AUTO, NONE, BACKGROUND = "auto", "none", "background"
+_HIDDEN_SHARE = 0.5  # of a cell in key regions, from which on it is hidden
+_MAX_TOKENS = 30
+
+
+class Describer(Protocol):
+    """Finds words for a photo."""
+
+    def describe(self, image: Tensor, hidden: Tensor | None = None) -> str:
+        """Caption of a picture [3,H,W] in [0,1].
+
+        Args:
+            image: the picture.
+            hidden: [ceil(H/16), ceil(W/16)] bool, what the caption must not be about.
+
+        Returns:
+            One line; empty when everything is hidden.
+        """
+        ...
+
+
+class PhotoCaptioner:
+    """The captioner of a profile.
+
+    Args:
+        backbone: the profile's image features.
+        captioner: the words from them.
+        vocabulary: the captioner's.
+        beams: width of the search; 1 is greedy.
+    """
+
+    def __init__(
+        self, backbone: EfficientNetLite0, captioner: Captioner, vocabulary: Vocabulary, beams: int = 3
+    ) -> None:
+        self._backbone, self._captioner, self._vocabulary = backbone, captioner, vocabulary
+        self._beams = beams
+
+    @torch.no_grad()
+    def describe(self, image: Tensor, hidden: Tensor | None = None) -> str:
+        """See `Describer`. The features of hidden cells are not looked at."""
+        visible = torch.ones(1, GRID * GRID, dtype=torch.bool) if hidden is None else _visible(hidden)
+        if not visible.any():
+            return ""
+        small = squeeze(image)[None].contiguous(memory_format=torch.channels_last)
+        cells = cell_features(self._backbone, self._backbone.features(small).stride32)
+        (tokens,) = self._captioner.write(cells, visible, self._beams)
+        return self._vocabulary.join(tokens)
+
+
+class HubCaptioner:
+    """A published image-to-text model of `transformers`, such as BLIP.
+
+    Args:
+        source: hub id ("Salesforce/blip-image-captioning-base") or local folder.
+
+    Raises:
+        ValueError: there is no such model, or it does not write text about images.
+    """
+
+    def __init__(self, source: str | Path) -> None:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        try:
+            self._processor = AutoProcessor.from_pretrained(source)
+            self._model = AutoModelForImageTextToText.from_pretrained(source).eval()
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"captioner {str(source)!r} cannot be loaded: {reason}") from error
+
+    @torch.no_grad()
+    def describe(self, image: Tensor, hidden: Tensor | None = None) -> str:
+        """See `Describer`. Hidden cells are painted in the mean colour of the rest."""
+        if hidden is not None:
+            if hidden.all():
+                return ""
+            image = _painted_over(image, hidden)
+        inputs = self._processor(images=to_pixels(image), return_tensors="pt")
+        written = self._model.generate(**inputs, num_beams=3, do_sample=False, max_new_tokens=_MAX_TOKENS)
+        return self._processor.batch_decode(written, skip_special_tokens=True)[0].strip()
+
+
+class CaptionEncoder:
+    """Caption stream of a photo.
+
+    Args:
+        coder: of the profile; None where the profile has no vocabulary.
+        describer: None where the profile has no captioner.
+    """
+
+    def __init__(self, coder: CaptionCoder | None, describer: Describer | None) -> None:
+        self._coder, self._describer = coder, describer
+
+    def encode(self, image: Tensor, key_map: Tensor, wish: str) -> bytes | None:
+        """Bytes of a caption, or None where there is nothing to send.
+
+        Args:
+            image: [3,H,W] in [0,1].
+            key_map: [ceil(H/16), ceil(W/16)] bool.
+            wish: `auto` (of everything, where the profile can), `none`, `background` (of what is not key),
+                or the caption itself; an empty one is not sent.
+
+        Raises:
+            ValueError: the profile has no captioner, or no vocabulary, for what is wished.
+            CaptionError: the caption is too long.
+        """
+        if wish == NONE or (wish == AUTO and self._describer is None):
+            return None
+        if self._coder is None:
+            raise ValueError("the profile has no part 'vocabulary': captions need caption=none")
+        text = self._describe(image, key_map, wish) if wish in (AUTO, BACKGROUND) else wish
+        return self._coder.encode(text) if text else None
+
+    def _describe(self, image: Tensor, key_map: Tensor, wish: str) -> str:
+        if self._describer is None:
+            raise ValueError(
+                f"the profile has no part 'captioner': caption={wish} needs it; give the caption as text"
+            )
+        return self._describer.describe(image, key_map if wish == BACKGROUND else None)
+
+
+def _visible(hidden: Tensor) -> Tensor:
+    """[1,49] bool of a key map on the 16-pixel grid."""
+    share = F.adaptive_avg_pool2d(hidden[None].float(), (GRID, GRID))
+    return share.flatten(1) < _HIDDEN_SHARE
+
+
+def _painted_over(image: Tensor, hidden: Tensor) -> Tensor:
+    cells = F.interpolate(hidden[None, None].float(), scale_factor=CELL)[0]
+    mask = cells[:, : image.shape[1], : image.shape[2]]
+    colour = (image * (1 - mask)).sum((1, 2)) / (1 - mask).sum()
+    return image * (1 - mask) + colour[:, None, None] * mask
