@@ -155,10 +155,19 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 def _finish(figure: Figure, panels: Sequence[Axes], metric: str) -> Figure:
     for panel in panels:
+        _look_at_curves(panel)
         panel.grid(alpha=0.3)
         panel.set_ylabel(LABELS.get(metric, metric))
     panels[0].legend(fontsize=6)
     return figure
+
+
+def _look_at_curves(panel: Axes) -> None:
+    """Limits by the values: intervals of very few images would flatten everything else."""
+    heights = [line.get_ydata() for line in panel.get_lines() if len(np.atleast_1d(line.get_ydata())) > 0]
+    values = np.concatenate([np.asarray(height, dtype=float) for height in heights])
+    margin = 0.15 * (values.max() - values.min()) or 1.0
+    panel.set_ylim(values.min() - margin, values.max() + margin)
 
 
 def _systems(data: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,84 @@
+"""Kodak over the air: every system at equal channel uses, each with the best MCS of the 3GPP table.
+
+    python benchmarks/link_kodak.py                              24 images, 3 CBRs, 6 SNRs; hours
+    python benchmarks/link_kodak.py --images 2 --trials 1        a part of it
+    python benchmarks/link_kodak.py --systems semantic avif      some systems
+
+OFDM over TDL-A, 100 ns, 3 km/h, channel estimated from pilots. Interrupt it with Ctrl-C and give the same
+command to go on: finished points are not repeated, also with another number of images or trials.
+Writes benchmarks/results/link_kodak.json and plots into benchmarks/results/link_kodak/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from semcom.bench import run, sheets
+from semcom.bench.plots import write_plots
+from semcom.bench.spec import BenchSpec
+
+RESULTS = Path(__file__).parent / "results"
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "kodak"
+SYSTEMS = ("semantic", "jpeg", "jpeg2000", "webp", "avif", "jxl", "hevc")
+FIXED = {"avif-mcs4": {"system": "avif", "mcs": "fixed"}}
+METRICS = ("dists", "lpips", "ms_ssim", "psnr")
+
+
+def benchmark(arguments: argparse.Namespace) -> BenchSpec:
+    """What is simulated. Besides the envelopes AVIF at QPSK, rate 0.30 for all SNRs: the cliff."""
+    systems: dict[str, Any] = {name: {} for name in arguments.systems}
+    if "avif" in systems:
+        systems |= FIXED
+    return BenchSpec.model_validate(
+        {
+            "name": "link_kodak",
+            "description": "Kodak at equal channel uses, OFDM TDL-A 100 ns, 3 km/h, estimated CSI",
+            "images": [str(path) for path in sorted(arguments.data.glob("*.png"))[: arguments.images]],
+            "systems": systems,
+            "link": {"channel": {"model": "tdl-a", "delay_spread_ns": 100, "speed_kmh": 3}},
+            "budgets": {"cbr": [1 / 384, 1 / 192, 1 / 96]},
+            "snr_db": [-5, 0, 5, 10, 15, 20],
+            "metrics": METRICS,
+            "trials": arguments.trials,
+            "confirm": arguments.confirm,
+            "pictures": min(2, arguments.images),
+        }
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
+    parser.add_argument("--trials", type=int, default=4, help="channel realisations per image and point")
+    parser.add_argument("--confirm", type=int, default=2, help="MCSs per metric that are sent bit by bit")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--folder", type=Path, default=Path("runs/link_kodak"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "link_kodak.json")
+    arguments = parser.parse_args()
+    data = run.run(
+        benchmark(arguments),
+        arguments.folder,
+        command="python " + " ".join(sys.argv),
+        workers=arguments.workers,
+        shown=sys.stderr.isatty(),
+        announce=lambda message: sys.stderr.write(message + "\n"),
+    )
+    arguments.out.write_text(json.dumps(data, indent=1) + "\n")
+    plots = arguments.out.with_suffix("")
+    drawn = write_plots(data, plots) + sheets.write_sheets(data, arguments.folder, plots, METRICS[0])
+    sys.stdout.write(
+        f"{arguments.out}: {len(data['results'])} rows, {len(data['missing'])} missing, {len(drawn)} plots, "
+        f"{data['wall_seconds']:.0f} s\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
