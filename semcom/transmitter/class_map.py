@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semcom.transmitter.features import FeatureExtractor, ImageFeatures
 
-_PRESENT = 0.1
+_PRESENT = 0.3  # 60 ImageNet photos: 100 % of the true classes reach it, 4 % of five words that are wrong
 _PART = 0.5
 
 
