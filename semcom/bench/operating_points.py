@@ -55,15 +55,15 @@ class OperatingPoint:
 
 
 def operating_points(
-    spec: BenchSpec, found: Sequence[Photo], cache_file: Path, announce: Callable[[str], object]
+    spec: BenchSpec, found: Sequence[Photo], cache_file: Path | None, announce: Callable[[str], object]
 ) -> list[OperatingPoint]:
-    """All of a benchmark's; computed once, then read from `cache_file`, so that a resumed run is the same.
+    """All of a benchmark's; computed once, then read from `cache_file`, so that resuming costs nothing.
 
     Raises:
         ValueError: a system or the link cannot be built.
     """
     key = _key(spec, found)
-    if cache_file.exists():
+    if cache_file is not None and cache_file.exists():
         stored = json.loads(cache_file.read_text())
         if stored["key"] == key:
             return [
@@ -78,8 +78,9 @@ def operating_points(
     ]
     if spec.adaptive:
         points += _Chooser(spec, found, announce).points()
-    document = {"key": key, "points": [asdict(point) for point in points]}
-    write_atomically(cache_file, json.dumps(document, indent=1).encode())
+    if cache_file is not None:
+        document = {"key": key, "points": [asdict(point) for point in points]}
+        write_atomically(cache_file, json.dumps(document, indent=1).encode())
     return points
 
 

@@ -56,6 +56,7 @@ def run(
     folder: str | Path,
     *,
     command: str,
+    executor: str = "processes",
     workers: int | None = None,
     threads: int = 1,
     shown: bool = False,
@@ -67,7 +68,8 @@ def run(
         spec: what to run.
         folder: of the run, made or continued.
         command: that is written into the document.
-        workers: processes; default one per core divided by `threads`.
+        executor: `serial`, `processes` or `ray`, as for sweeps.
+        workers: default one per core divided by `threads`.
         threads: of every worker.
         shown: a progress bar on stderr.
         announce: told what happens before that.
@@ -80,12 +82,12 @@ def run(
     store.create()
     photos = find_photos(spec.images)
     points = operating_points(spec, photos, store.folder / "bench.json", announce)
-    plan = BenchPlan(load_scenario(_scenario(spec, points)), points)
+    plan = BenchPlan(load_scenario(scenario(spec, points)), points)
     for photo in plan.photos[: spec.pictures]:
         copy = store.pictures / f"original-{photo.sha256}{Path(photo.path).suffix.lower()}"
         if not copy.exists():
             write_atomically(copy, Path(photo.path).read_bytes())
-    pool = make_executor("processes", workers, threads, None)
+    pool = make_executor(executor, workers, threads, None)
     try:
         with progress(spec.name, len(plan), shown) as advance:
             engine = Engine(plan, store, pool, provenance(), batch=DEFAULT_BATCH, advance=advance)
@@ -101,8 +103,12 @@ def run(
     return document(spec, points, result, [photo.name for photo in plan.photos], command, wall)
 
 
-def _scenario(spec: BenchSpec, points: list[OperatingPoint]) -> dict[str, Any]:
-    """The benchmark as a scenario: one axis per system, whose values are its operating points."""
+def scenario(spec: BenchSpec, points: list[OperatingPoint]) -> dict[str, Any]:
+    """The benchmark as a scenario of a sweep: an axis per system, whose values are its operating points.
+
+    Run as a sweep it simulates every operating point at every SNR; `SweepResult.envelope(metric,
+    over="operating_point")` is then the MCS envelope.
+    """
     systems = {}
     for label, system in spec.systems.items():
         variants = {

@@ -1,4 +1,4 @@
-"""`semcom bench run|plots|table|schema`."""
+"""`semcom bench run|scenario|plots|table|schema`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from semcom.cli.errors import one_line_errors
+from semcom.cli.sweep import ExecutorName
 
 bench_app = typer.Typer(
     help="Systems × images × budgets × SNR: one JSON document, plots and a table.", no_args_is_help=True
@@ -23,6 +24,7 @@ def run(
     folder: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default.")] = None,
     images: Annotated[list[str] | None, typer.Option(help="Instead of the file's; repeatable.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for plots; RUN/plots by default.")] = None,
+    executor: Annotated[ExecutorName, typer.Option(help="Where the work is done.")] = ExecutorName.PROCESSES,
     workers: Annotated[int | None, typer.Option(help="Default: one per core.", min=1)] = None,
 ) -> None:
     """Simulate what is not finished yet, then write the document and the plots."""
@@ -42,6 +44,7 @@ def run(
             checked,
             place,
             command=" ".join(["semcom", *sys.argv[1:]]),
+            executor=executor.value,
             workers=workers,
             shown=True,
             announce=lambda message: typer.echo(message, err=True),
@@ -51,6 +54,25 @@ def run(
         drawn = write_plots(data, plots or place / "plots")
         drawn += sheets.write_sheets(data, place, plots or place / "plots", checked.metrics[0])
     typer.echo(f"{file}: {len(data['results'])} rows, {len(data['missing'])} missing; {len(drawn)} plots")
+
+
+@bench_app.command()
+def scenario(
+    config: Annotated[Path, typer.Argument(help="YAML file of a benchmark.")],
+    out: Annotated[Path, typer.Argument(help="Scenario file to write, for `semcom sweep run`.")],
+) -> None:
+    """Choose the MCSs only, and write them as axes of a sweep scenario."""
+    import yaml
+
+    from semcom.bench import run as runner
+    from semcom.bench import spec
+    from semcom.bench.operating_points import operating_points
+    from semcom.sweep.plan import find_photos
+
+    with one_line_errors():
+        checked = spec.load(config)
+        points = operating_points(checked, find_photos(checked.images), None, typer.echo)
+        out.write_text(yaml.safe_dump(runner.scenario(checked, points), sort_keys=False))
 
 
 @bench_app.command()

@@ -1,0 +1,264 @@
+"""A benchmark of two toy pictures end to end, and what is made of its document."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from semcom.bench import run as runner
+from semcom.bench import sheets
+from semcom.bench.document import Document, best_rows, columns
+from semcom.bench.operating_points import OperatingPoint
+from semcom.bench.plots import anchors, write_plots
+from semcom.bench.spec import BenchSpec, load
+from semcom.bench.table import table, write_table
+from semcom.cli.main import app
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory, sample_photo):
+    folder = tmp_path_factory.mktemp("bench_photos")
+    with Image.open(sample_photo) as picture:
+        for i, box in enumerate(((200, 120, 296, 184), (60, 40, 156, 104))):
+            picture.convert("RGB").crop(box).save(folder / f"p{i}.png")
+    return folder
+
+
+def described(photos, **changes):
+    return {
+        "name": "toy",
+        "images": [str(photos)],
+        "systems": {"jpeg": {}, "jpeg-mcs9": {"system": "jpeg", "mcs": "fixed"}},
+        "link": {"channel": {"model": "awgn"}, "classes": {"base": {"mcs": 9}}},
+        "budgets": {"cbr": [0.005, 0.1]},
+        "snr_db": [0, 15],
+        "metrics": ["psnr", "ssim"],
+        "trials": 2,
+        "confirm": 1,
+        "realisations": 2,
+        "pictures": 1,
+    } | changes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("bench_run")
+
+
+@pytest.fixture(scope="module")
+def data(photos, folder):
+    spec = BenchSpec.model_validate(described(photos))
+    return runner.run(spec, folder, command="test", executor="serial")
+
+
+def rows(data, system, budget, snr_db):
+    where = {"system": system, "budget": budget, "snr_db": snr_db}
+    return [row for row in data["results"] if all(row[key] == value for key, value in where.items())]
+
+
+def test_document_follows_its_schema(data):
+    jsonschema.validate(data, Document.model_json_schema())
+    assert json.loads(json.dumps(data)) == data
+    assert {"commit", "versions", "cores", "command"} <= data.keys()
+
+
+def test_rows_hold_what_was_spent_and_measured(data):
+    assert data["images"] == ["p0.png", "p1.png"]
+    for row in data["results"]:
+        assert row["cbr"] <= row["budget"]
+        assert row["bpp"] == pytest.approx(row["bpp_image"])
+        assert row["images"] == 2
+        assert row["trials"] == 4
+        assert 0 <= row["bler"] <= 1
+        assert row["psnr_half_width"] >= 0
+
+
+def test_envelope_beats_a_fixed_scheme(data):
+    (adapted,) = (row for row in rows(data, "jpeg", 0.1, 15.0) if "psnr" in row["best_for"])
+    (fixed,) = rows(data, "jpeg-mcs9", 0.1, 15.0)
+    assert adapted["mcs"]["base"] > 10
+    assert fixed["mcs"] == {}
+    assert adapted["bler"] == fixed["bler"] == 0
+    assert adapted["psnr"] > fixed["psnr"] + 2
+    (adapted,) = (row for row in rows(data, "jpeg", 0.1, 0.0) if "psnr" in row["best_for"])
+    (fixed,) = rows(data, "jpeg-mcs9", 0.1, 0.0)
+    assert fixed["bler"] > 0.5  # the cliff
+    assert adapted["bler"] < 0.1
+    assert adapted["psnr"] > fixed["psnr"]
+
+
+def test_what_no_scheme_can_carry_is_missing_with_its_reason(data):
+    missing = {(item["system"], item["budget"], item["snr_db"]): item["reason"] for item in data["missing"]}
+    assert ("jpeg-mcs9", 0.005, 15.0) in missing
+    assert "too small" in missing["jpeg-mcs9", 0.005, 15.0]
+    assert not rows(data, "jpeg-mcs9", 0.005, 15.0)
+
+
+def test_going_on_simulates_nothing_and_gives_the_same(data, photos, folder):
+    before = sorted(folder.glob("shards/*"))
+    spec = BenchSpec.model_validate(described(photos))
+    again = runner.run(spec, folder, command="test", executor="serial")
+    assert sorted(folder.glob("shards/*")) == before
+    assert again["results"] == data["results"]
+
+
+def test_columns_are_compressai_lists(data):
+    lists = columns(data, "jpeg", "psnr", budget=0.1)
+    assert lists["snr_db"] == [0, 15]
+    assert lists["psnr"] == sorted(lists["psnr"])
+    assert len({len(values) for values in lists.values()}) == 1
+
+
+def test_one_best_row_per_place_and_metric(data):
+    places = [(row["system"], row["budget"], row["snr_db"]) for row in best_rows(data, "ssim")]
+    assert len(places) == len(set(places))
+    assert set(places) == {(row["system"], row["budget"], row["snr_db"]) for row in data["results"]}
+
+
+def test_plots_and_sheets(data, folder, tmp_path):
+    drawn = {path.name for path in write_plots(data, tmp_path)}
+    assert drawn == {"snr_psnr.png", "snr_ssim.png", "rate_psnr.png", "rate_ssim.png", "bits.png"}
+    written = sheets.write_sheets(data, folder, tmp_path, "psnr")
+    assert "sheet_p0_0.1.jpg" in {path.name for path in written}
+    with Image.open(next(path for path in written if path.name == "sheet_p0_0.1.jpg")) as sheet:
+        assert sheet.size == (288 * 3, 230 * 2)
+        pixels = np.asarray(sheet.convert("RGB"))
+    assert pixels[14:214].std() > 20  # the first line shows pictures
+
+
+def test_codec_alone_is_drawn_next_to_published_anchors(photos, tmp_path):
+    changes = {
+        "link": None,
+        "snr_db": None,
+        "budgets": {"bpp": [0.5, 2]},
+        "systems": {"jpeg": {}, "webp": {}},
+    }
+    spec = BenchSpec.model_validate(described(photos) | changes)
+    data = runner.run(spec, tmp_path / "run", command="test", executor="serial")
+    assert {row["snr_db"] for row in data["results"]} == {None}
+    assert all(row["cbr"] is None and row["bpp"] <= row["budget"] for row in data["results"])
+    assert {path.name for path in write_plots(data, tmp_path)} == {
+        "rate_psnr.png",
+        "rate_ssim.png",
+        "bits.png",
+    }
+
+
+def test_anchors_name_their_sources_and_never_enter_results(data):
+    points = anchors()["points"]
+    assert all(point["source"] and 0 < point["bpp"] < 0.06 for point in points)
+    methods = {point["method"] for point in points}
+    assert {"StableCodec", "VTM", "PerCo (SD)"} <= methods
+    assert not methods & {row["system"] for row in data["results"]}
+
+
+def duel(ours, theirs):
+    """A document of two systems at two SNRs; values are (psnr, lpips)."""
+
+    def row(system, snr_db, values, mcs):
+        head = {"system": system, "budget": 1 / 96, "snr_db": snr_db, "mcs": {"base": mcs}}
+        return head | {"psnr": values[0], "lpips": values[1], "best_for": ["psnr", "lpips"]}
+
+    results = [row("semantic", snr, values, 1) for snr, values in zip((0.0, 10.0), ours, strict=True)]
+    results += [row("avif", snr, values, 2) for snr, values in zip((0.0, 10.0), theirs, strict=True)]
+    metrics = {"psnr": "higher", "lpips": "lower"}
+    head = {"name": "toy", "images": ["a"], "trials": 1, "budget_unit": "cbr", "metrics": metrics}
+    return head | {"results": results}
+
+
+def test_table_says_who_wins_where():
+    lines = table(duel([(21.0, 0.30), (22.0, 0.25)], [(20.0, 0.60), (24.0, 0.25)])).splitlines()
+    assert "`semantic` wins PSNR (dB) at 1 of 2, LPIPS at 1 of 2 points." in lines[0]
+    assert lines[2] == "| CBR | SNR (dB) | PSNR (dB) ↑ | LPIPS ↓ |"
+    assert lines[4] == "| 1/96 | 0 | **21.00** / 20.00 avif | **0.300** / 0.600 avif |"
+    assert lines[5] == "| 1/96 | 10 | 22.00 / **24.00** avif | 0.250 / **0.250** avif |"
+
+
+def test_table_goes_between_its_marks(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text("before\n<!-- bench:toy -->\nold\n<!-- /bench:toy -->\nafter\n")
+    data = duel([(21.0, 0.3)] * 2, [(20.0, 0.6)] * 2)
+    for _ in range(2):  # writing twice is writing once
+        rendered = write_table(data, file)
+    assert file.read_text() == f"before\n<!-- bench:toy -->\n{rendered}\n<!-- /bench:toy -->\nafter\n"
+    file.write_text("no marks")
+    with pytest.raises(ValueError, match="bench:toy"):
+        write_table(data, file)
+    with pytest.raises(ValueError, match="nothing to compare"):
+        table(data, "jpeg")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"budgets": {"cbr": [0.1], "bpp": [0.1]}}, "either cbr or bpp"),
+        ({"budgets": {"cbr": [-1]}}, "greater than 0"),
+        ({"link": None}, "snr_db"),
+        ({"budgets": {"bpp": [0.1]}}, "mcs: fixed"),
+        ({"sytems": {}}, "sytems"),
+    ],
+)
+def test_wrong_fields_are_named(photos, changes, reason):
+    with pytest.raises(ValueError, match=reason):
+        BenchSpec.model_validate(described(photos) | changes)
+
+
+def test_commands(photos, tmp_path):
+    file = tmp_path / "toy.yaml"
+    changes = {"link": None, "snr_db": None, "budgets": {"bpp": [1.0]}, "systems": {"jpeg": {}, "webp": {}}}
+    file.write_text(yaml.safe_dump(described(photos) | changes))
+    assert load(file).budgets.values == (1.0,)
+    place = tmp_path / "run"
+    done = CliRunner().invoke(
+        app, ["bench", "run", str(file), "--folder", str(place), "--executor", "serial"]
+    )
+    assert done.exit_code == 0, done.output
+    data = json.loads((place / "results.json").read_text())
+    assert [row["system"] for row in data["results"]] == ["jpeg", "webp"]
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- bench:toy -->\n<!-- /bench:toy -->\n")
+    done = CliRunner().invoke(
+        app, ["bench", "table", str(place / "results.json"), str(readme), "--system", "webp"]
+    )
+    assert "`webp` wins" in readme.read_text(), done.output
+    scenario = tmp_path / "scenario.yaml"
+    assert CliRunner().invoke(app, ["bench", "scenario", str(file), str(scenario)]).exit_code == 0
+    from semcom.sweep import scenario as scenarios
+
+    assert set(scenarios.load(scenario).systems) == {"jpeg", "webp"}
+    broken = CliRunner().invoke(app, ["bench", "run", str(tmp_path / "none.yaml")])
+    assert broken.exit_code == 2
+    schemas = json.loads(CliRunner().invoke(app, ["bench", "schema"]).stdout)
+    jsonschema.validate(data, schemas["document"])
+
+
+def test_names_of_operating_points_tell_them_apart():
+    points = [OperatingPoint("a", b, m, ()) for b in (0.1, 0.2) for m in ({}, {"base": 1}, {"base": 2})]
+    assert len({point.name for point in points}) == 6
+
+
+def test_committed_benchmark_is_valid():
+    """The Kodak benchmark's own description, built as its command builds it."""
+    import argparse
+    import importlib.util
+
+    path = ROOT / "benchmarks" / "link_kodak.py"
+    module = importlib.util.module_from_spec(
+        spec := importlib.util.spec_from_file_location("link_kodak", path)
+    )
+    spec.loader.exec_module(module)
+    arguments = argparse.Namespace(
+        systems=list(module.SYSTEMS), data=ROOT / "semcom" / "samples", images=1, trials=4, confirm=2
+    )
+    built = module.benchmark(arguments)
+    assert built.budgets.cbr == (1 / 384, 1 / 192, 1 / 96)
+    assert built.snrs_db == (-5, 0, 5, 10, 15, 20)
+    assert built.adaptive == list(module.SYSTEMS)
+    assert set(built.metrics) == {"dists", "lpips", "ms_ssim", "psnr"}
