@@ -1,8 +1,8 @@
 """Segment Anything (arXiv 2304.02643) in four variants, all of the class `segment_anything.modeling.Sam`.
 
 `vit_b`, `vit_l`, `vit_h` are the published networks, read from a checkpoint path. `tiny` has the shared
-EfficientNet-Lite0 as its image encoder, and prompt encoder and mask decoder of `segment_anything` at half
-the published width:
+EfficientNet-Lite0 as its image encoder, the mask decoder of `segment_anything` at half the published width,
+and its prompt encoder with one addition:
 
     picture 384² ─► EfficientNet-Lite0 ─► neck ─► 128×24×24 ─┐
     points, boxes, a mask ─► prompt encoder ─────────────────┴─► mask decoder ─► masks 96², their IoU
@@ -28,6 +28,7 @@ TINY_IMAGE_SIZE = 384
 """Long side that the `tiny` variant resizes a picture to before it pads it to a square."""
 _STRIDE = 16
 _GRID = TINY_IMAGE_SIZE // _STRIDE
+_REACHES = (20.0, 80.0)  # pixels
 _VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _PUBLISHED_FILES = {
     "vit_b": "sam_vit_b_01ec64.pth",
@@ -79,6 +80,59 @@ class TinyImageEncoder(nn.Module):
         return embedding
 
 
+class DrawingPromptEncoder(PromptEncoder):
+    """SAM's prompt encoder that also draws points and boxes into the dense embedding.
+
+    The published one leaves it to attention to find a prompt's place; learning that takes millions of masks.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(
+            embed_dim=width,
+            image_embedding_size=(_GRID, _GRID),
+            input_image_size=(TINY_IMAGE_SIZE, TINY_IMAGE_SIZE),
+            mask_in_chans=16,
+        )
+        self.drawn = nn.Conv2d(2 + 2 * len(_REACHES), width, 1, bias=False)
+
+    def forward(
+        self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """See `PromptEncoder.forward`."""
+        sparse, dense = super().forward(points, boxes, masks)
+        maps = dense.new_zeros(len(dense), self.drawn.in_channels, _GRID, _GRID)
+        if boxes is not None:
+            maps[:, 0] = _box_coverage(boxes)
+            maps[:, 1] = 1 - maps[:, 0]
+        if points is not None:
+            maps[:, 2:] = _point_hills(*points)
+        return sparse, dense + self.drawn(maps)
+
+
+def _box_coverage(boxes: Tensor) -> Tensor:
+    """[N,24,24], the share of each cell that lies in the box (x0, y0, x1, y1) in pixels."""
+    edges = torch.arange(_GRID) * float(_STRIDE)
+
+    def overlap(low: Tensor, high: Tensor) -> Tensor:
+        inner = torch.minimum(high[:, None], edges + _STRIDE) - torch.maximum(low[:, None], edges)
+        return inner.clamp(min=0) / _STRIDE
+
+    x0, y0, x1, y1 = boxes.view(-1, 4).unbind(1)
+    return overlap(y0, y1)[:, :, None] * overlap(x0, x1)[:, None, :]
+
+
+def _point_hills(coordinates: Tensor, labels: Tensor) -> Tensor:
+    """[N,4,24,24]: hills of two widths around the points inside, then around those outside."""
+    centres = (torch.arange(_GRID) + 0.5) * _STRIDE
+    squared = (centres.view(1, 1, 1, -1) - coordinates[..., 0, None, None]) ** 2
+    squared = squared + (centres.view(1, 1, -1, 1) - coordinates[..., 1, None, None]) ** 2
+    maps = []
+    for label in (1, 0):
+        of_label = (labels == label).float()[..., None, None]
+        maps += [(of_label * torch.exp(-squared / (2 * reach**2))).amax(1) for reach in _REACHES]
+    return torch.stack(maps, 1)
+
+
 class TinySegmenter(nn.Module):
     """Everything of `tiny` SAM that is trained here: what the profile part `segmenter` holds.
 
@@ -91,12 +145,7 @@ class TinySegmenter(nn.Module):
     def __init__(self, width: int = 128, blocks: int = 3, depth: int = 2) -> None:
         super().__init__()
         self.neck = Neck(width, blocks)
-        self.prompt_encoder = PromptEncoder(
-            embed_dim=width,
-            image_embedding_size=(_GRID, _GRID),
-            input_image_size=(TINY_IMAGE_SIZE, TINY_IMAGE_SIZE),
-            mask_in_chans=16,
-        )
+        self.prompt_encoder = DrawingPromptEncoder(width)
         self.mask_decoder = MaskDecoder(
             transformer_dim=width,
             transformer=TwoWayTransformer(depth, width, num_heads=4, mlp_dim=4 * width),

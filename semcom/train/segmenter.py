@@ -112,9 +112,9 @@ def _prompts(model: TinySegmenter, sample: Mapping[str, Tensor]) -> list[tuple[T
     encode = model.prompt_encoder
     count = 2 if sample["labels"][0, 1] >= 0 else 1
     by_point = encode((sample["points"][:, :count], sample["labels"][:, :count]), None, None)
-    sparse, dense = encode(None, sample["boxes"], None)
-    masked = encode(None, None, sample["coarse"])[1]
-    return [by_point, (sparse, torch.cat((dense[:-1], masked)))]
+    boxes = sample["boxes"]
+    plain, masked = encode(None, boxes[:-1], None), encode(None, boxes[-1:], sample["coarse"])
+    return [by_point, (torch.cat((plain[0], masked[0])), torch.cat((plain[1], masked[1])))]
 
 
 def dice_loss(logits: Tensor, answers: Tensor) -> Tensor:
