@@ -30,6 +30,7 @@ MODELS: dict[str, str] = {
     "uma": "TR 38.901 urban macro: a terminal dropped anew every burst, 0.5 to 100 GHz",
     "rma": "TR 38.901 rural macro: a terminal dropped anew every burst, 0.5 to 30 GHz",
     "inh": "TR 38.901 indoor hotspot, open office: a terminal dropped anew every burst, 0.5 to 100 GHz",
+    "rt": "ray tracing: paths between two places of a scene (extra [rt], Sionna RT), 1 to 100 GHz",
 }
 _CSI = {
     "perfect": "known perfectly",
@@ -52,16 +53,27 @@ def _channel(channel: ChannelSpec) -> list[str]:
     ]
     if channel.model[:3] in ("tdl", "cdl") and len(channel.model) == 5:
         lines.append(f"          delay spread {channel.delay_spread_ns:g} ns RMS")
+    if channel.model == "rt":
+        where = channel.ray_tracing
+        lines.append(
+            f"          scene {where.scene}, transmitter at {_place(where.tx_position_m)}, receiver at "
+            f"{_place(where.rx_position_m)}, up to {where.max_depth} interactions a path"
+        )
+        lines.append("          each burst draws the phase of every path and the direction of motion")
     if channel.model == "rician":
         lines.append(f"          K factor {channel.rician_k_db:g} dB")
     arrays = f"{channel.num_tx_antennas} transmit and {channel.num_rx_antennas} receive antenna(s)"
-    if channel.model[:3] in ("cdl", "umi", "uma", "rma", "inh"):
+    if channel.model[:3] in ("cdl", "umi", "uma", "rma", "inh", "rt"):
         arrays += f", {channel.antenna_polarization} polarisation, {channel.antenna_pattern} pattern"
     return [
         *lines,
         f"          {arrays}",
         "          mean power one: snr_db is Es/N0 a resource element and receive antenna; no path loss",
     ]
+
+
+def _place(position_m: tuple[float, ...]) -> str:
+    return f"({', '.join(f'{x:g}' for x in position_m)}) m"
 
 
 def _grid(channel: ChannelSpec, ofdm: OfdmSpec) -> list[str]:

@@ -65,6 +65,10 @@ def build_channel_model(spec: ChannelSpec) -> ChannelModel:
         from channels.scenarios import Scenario
 
         return Scenario(spec)
+    if family == "rt":
+        from channels.ray_tracing import RayTraced
+
+        return RayTraced(spec)
     return {"awgn": Awgn, "rayleigh": RayleighBlockFading, "rician": RicianBlockFading}[family](spec)
 
 

@@ -10,6 +10,7 @@ path loss. Feeding an un-normalised channel is the most common way of getting a 
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -41,17 +42,54 @@ ChannelModelName = Literal[
     "uma",
     "rma",
     "inh",
+    "rt",
+]
+SceneName = Literal[
+    "box",
+    "box_knife",
+    "box_one_screen",
+    "box_two_screens",
+    "double_reflector",
+    "etoile",
+    "floor_wall",
+    "florence",
+    "munich",
+    "san_francisco",
+    "simple_reflector",
+    "simple_street_canyon",
+    "simple_street_canyon_with_cars",
+    "simple_wedge",
+    "triple_reflector",
 ]
 CsiKind = Literal["ls-linear", "ls-nearest", "lmmse", "perfect"]
 SUBCARRIERS_PER_PRB = 12
 _SCALABLE_TDL = ("tdl-a", "tdl-b", "tdl-c", "tdl-d", "tdl-e")
 _SPEED_OF_LIGHT = 299_792_458.0
-# TR 38.901 Table 7.4.1-1: the path-loss and large-scale models of the scenarios end here
-_HIGHEST_CARRIER_HZ = {"umi": 100e9, "uma": 100e9, "inh": 100e9, "rma": 30e9}
+# TR 38.901 Table 7.4.1-1: the path-loss and large-scale models of the scenarios end here; ITU-R P.2040 has no
+# material beyond these
+_CARRIER_RANGE_HZ = {
+    "umi": (0.5e9, 100e9, "TR 38.901 Table 7.4.1-1"),
+    "uma": (0.5e9, 100e9, "TR 38.901 Table 7.4.1-1"),
+    "inh": (0.5e9, 100e9, "TR 38.901 Table 7.4.1-1"),
+    "rma": (0.5e9, 30e9, "TR 38.901 Table 7.4.1-1"),
+    "rt": (1e9, 100e9, "ITU-R P.2040, whose materials the scenes are made of"),
+}
 
 
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RayTracingSpec(_Spec):
+    """What Sionna RT's path solver is given (model rt): a scene it ships and two places in it."""
+
+    scene: SceneName = "simple_street_canyon"
+    tx_position_m: tuple[float, float, float] = (-33.0, 0.0, 10.0)
+    rx_position_m: tuple[float, float, float] = (20.0, 2.0, 1.5)
+    max_depth: int = Field(default=3, ge=0, le=10, description="reflections and refractions a path")
+    paths_folder: Path | None = Field(
+        default=None, description="where solved paths are kept; None: ray_tracing in the cache of semcom"
+    )
 
 
 class ChannelSpec(_Spec):
@@ -69,20 +107,23 @@ class ChannelSpec(_Spec):
     num_rx_antennas: int = Field(default=1, ge=1, le=16)
     rician_k_db: float = Field(default=10.0, ge=-20.0, le=40.0, description="K factor of model rician")
     antenna_polarization: Literal["single", "dual"] = Field(
-        default="single", description="of cdl, umi, uma, rma and inh; dual is cross-polarised pairs"
+        default="single", description="of cdl, umi, uma, rma, inh and rt; dual is cross-polarised pairs"
     )
     antenna_pattern: Literal["omni", "38.901"] = "omni"
     los: bool | None = Field(
         default=None, description="line of sight of umi, uma, rma and inh; None draws it as TR 38.901 says"
     )
+    ray_tracing: RayTracingSpec = Field(
+        default=RayTracingSpec(), description="of rt: the scene and the places of both ends"
+    )
 
     @model_validator(mode="after")
     def _check_carrier(self) -> Self:
-        highest = _HIGHEST_CARRIER_HZ.get(self.model, 150e9)
-        if self.carrier_frequency_hz > highest:
+        lowest, highest, source = _CARRIER_RANGE_HZ.get(self.model, (0.5e9, 150e9, ""))
+        if not lowest <= self.carrier_frequency_hz <= highest:
             raise ValueError(
-                f"carrier_frequency_hz must be from 0.5e9 to {highest:g} for model {self.model!r} "
-                f"(TR 38.901 Table 7.4.1-1), not {self.carrier_frequency_hz:g}"
+                f"carrier_frequency_hz must be from {lowest / 1e9:g}e9 to {highest / 1e9:g}e9 for model "
+                f"{self.model!r} ({source}), not {self.carrier_frequency_hz:g}"
             )
         if self.antenna_polarization == "dual" and (self.num_tx_antennas % 2 or self.num_rx_antennas % 2):
             raise ValueError(
