@@ -129,7 +129,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def center_crop(image: Tensor, size: int = CLASSIFIER_SIZE) -> Tensor:
-    """The square in the middle, 7/8 of the shorter side, at the size the classifier was trained with.
+    """The square in the middle at the size the classifier was trained with, bicubic with antialiasing.
 
     Args:
         image: [B,3,H,W] float in [0,1].
@@ -139,7 +139,7 @@ def center_crop(image: Tensor, size: int = CLASSIFIER_SIZE) -> Tensor:
         [B,3,size,size] float in [0,1].
     """
     height, width = image.shape[2:]
-    side = min(height, width) * 7 // 8
+    side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = image[:, :, top : top + side, left : left + side]
     return F.interpolate(square, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
