@@ -58,11 +58,11 @@ def _fastest(
     by_rate = sorted(
         range(mcs_table_size(spec.mcs_table)), key=lambda i: mcs(spec.mcs_table, i).spectral_efficiency
     )
+    candidates = {str(i): spec.classes[name].model_copy(update={"mcs": i}) for i in by_rate}
+    link = AbstractLink(spec.model_copy(update={"classes": candidates}))
     low, high = 0, len(by_rate) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        candidate = spec.classes[name].model_copy(update={"mcs": by_rate[middle]})
-        link = AbstractLink(spec.model_copy(update={"classes": {name: candidate}}))
-        bler = link.error_probabilities([(name, num_bytes)], snr_db, seeds).mean()
+        bler = link.error_probabilities([(str(by_rate[middle]), num_bytes)], snr_db, seeds).mean()
         low, high = (middle, high) if bler <= target else (low, middle - 1)
     return by_rate[low]

@@ -52,12 +52,21 @@ def test_erasures_follow_the_probabilities():
     assert variance > 10
 
 
-def test_a_burst_is_the_same_alone_and_in_another_order():
-    spec = LinkSpec(classes={"base": ClassSpec(mcs=9, harq_rounds=3)})
-    link = AbstractLink(spec)
-    bursts = [packets(*[("base", 40 + i)] * 5, seed=i) for i in range(12)]
-    batch = link.send(bursts, 3.0, range(12))
-    assert [link.send([bursts[i]], 3.0, [i])[0] for i in reversed(range(12))] == batch[::-1]
+@pytest.mark.parametrize(("model", "speed_kmh"), [("tdl-c", 3), ("tdl-c", 500), ("rayleigh", 3)])
+def test_a_burst_is_the_same_alone_in_a_batch_and_in_another_order(model, speed_kmh, monkeypatch):
+    classes = {"base": ClassSpec(mcs=9, harq_rounds=3), "detail": ClassSpec(mcs=13, power_boost_db=2)}
+    channel = ChannelSpec(model=model, speed_kmh=speed_kmh)
+    link = AbstractLink(LinkSpec(channel=channel, classes=classes))
+    # From one slot to four
+    sizes = [[("base", 40 + i)] * 5 + [("detail", 300)] * (i % 7) for i in range(64)]
+    bursts = [packets(*size, seed=i) for i, size in enumerate(sizes)]
+    snrs = [3.0 + i % 4 for i in range(64)]
+    batch = link.send(bursts, snrs, range(64))
+    assert [link.send([bursts[i]], [snrs[i]], [i])[0] for i in range(0, 64, 5)] == batch[::5]
+    backwards = link.send(bursts[::-1], snrs[::-1], range(63, -1, -1))
+    assert backwards[::-1] == batch
+    monkeypatch.setattr("channels.abstraction._MOST_SINRS", 20_000)
+    assert link.send(bursts, snrs, range(64)) == batch
     assert any(None in d.payloads for d in batch)
 
 
