@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,13 +21,16 @@ from semcom import images as photos
 from semcom.baselines import envelope
 from semcom.baselines.envelope import Prediction, RateQuality
 from semcom.bench.spec import BenchSpec
-from semcom.message import Budget
+from semcom.message import Budget, BudgetError, Message, System
 from semcom.seeds import derive
 from semcom.sweep import parts
 from semcom.sweep.plan import Photo
 from semcom.sweep.store import write_atomically
 
-_PROBE_BPP = 0.1  # any budget that every system can meet, to see which classes its messages have
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_PROBE_BPP = 0.05  # to see which classes a system's messages have
 _CURVE_POINTS = 6
 
 
@@ -108,9 +111,7 @@ class _Chooser:
         self._announce(f"{label}: choosing MCSs")
         described = self._spec.systems[label]
         system = parts.build_system(described.system or label, described.options)
-        height, width = self._images[0].shape[1:]
-        message = system.encode(self._images[0], Budget.of_bpp(_PROBE_BPP, width, height))
-        classes = envelope.protection_classes(message)
+        classes = envelope.protection_classes(_probe(system, self._images[0]))
         curve = self._curve(system, next(iter(classes))) if len(classes) == 1 else None
         chosen: dict[float, dict[tuple[tuple[str, int], ...], list[float]]] = {}
         for budget in self._spec.budgets.values:
@@ -134,7 +135,7 @@ class _Chooser:
         limit = int(budget * 3 * self._num_pixels)
         return envelope.predict(self._link, name, limit, snr_db, self._seeds)
 
-    def _curve(self, system: Any, name: str) -> RateQuality:
+    def _curve(self, system: System, name: str) -> RateQuality:
         """Quality over the range of bytes that any of the budgets leaves."""
         sizes = [
             prediction.num_bytes
@@ -145,6 +146,15 @@ class _Chooser:
         spread = np.geomspace(min(sizes), max(sizes), _CURVE_POINTS).round().astype(int)
         metrics = {metric: parts.metric(metric) for metric in self._spec.metrics}
         return envelope.rate_quality(system, self._images, sorted(set(spread.tolist())), metrics)
+
+
+def _probe(system: System, image: Tensor) -> Message:
+    """A message of a usual size, or the smallest one where that is larger."""
+    budget = Budget.of_bpp(_PROBE_BPP, image.shape[2], image.shape[1])
+    try:
+        return system.encode(image, budget)
+    except BudgetError as error:
+        return system.encode(image, replace(budget, limit=error.smallest))
 
 
 def _key(spec: BenchSpec, found: Sequence[Photo]) -> str:

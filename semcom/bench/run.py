@@ -82,7 +82,7 @@ def run(
     store.create()
     photos = find_photos(spec.images)
     points = operating_points(spec, photos, store.folder / "bench.json", announce)
-    plan = BenchPlan(load_scenario(scenario(spec, points)), points)
+    plan = BenchPlan(load_scenario(_scenario(spec, points)), points)
     for photo in plan.photos[: spec.pictures]:
         copy = store.pictures / f"original-{photo.sha256}{Path(photo.path).suffix.lower()}"
         if not copy.exists():
@@ -103,12 +103,8 @@ def run(
     return document(spec, points, result, [photo.name for photo in plan.photos], command, wall)
 
 
-def scenario(spec: BenchSpec, points: list[OperatingPoint]) -> dict[str, Any]:
-    """The benchmark as a scenario of a sweep: an axis per system, whose values are its operating points.
-
-    Run as a sweep it simulates every operating point at every SNR; `SweepResult.envelope(metric,
-    over="operating_point")` is then the MCS envelope.
-    """
+def _scenario(spec: BenchSpec, points: list[OperatingPoint]) -> dict[str, Any]:
+    """The benchmark for the engine: an axis per system, whose values are its operating points."""
     systems = {}
     for label, system in spec.systems.items():
         variants = {

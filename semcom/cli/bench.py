@@ -64,15 +64,15 @@ def scenario(
     """Choose the MCSs only, and write them as axes of a sweep scenario."""
     import yaml
 
-    from semcom.bench import run as runner
     from semcom.bench import spec
+    from semcom.bench.export import sweep_scenario
     from semcom.bench.operating_points import operating_points
     from semcom.sweep.plan import find_photos
 
     with one_line_errors():
         checked = spec.load(config)
         points = operating_points(checked, find_photos(checked.images), None, typer.echo)
-        out.write_text(yaml.safe_dump(runner.scenario(checked, points), sort_keys=False))
+        out.write_text(yaml.safe_dump(sweep_scenario(checked, points), sort_keys=False))
 
 
 @bench_app.command()

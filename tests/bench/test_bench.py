@@ -18,6 +18,7 @@ from semcom.bench.plots import anchors, write_plots
 from semcom.bench.spec import BenchSpec, load
 from semcom.bench.table import table, write_table
 from semcom.cli.main import app
+from semcom.sweep import api
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -228,15 +229,27 @@ def test_commands(photos, tmp_path):
         app, ["bench", "table", str(place / "results.json"), str(readme), "--system", "webp"]
     )
     assert "`webp` wins" in readme.read_text(), done.output
-    scenario = tmp_path / "scenario.yaml"
-    assert CliRunner().invoke(app, ["bench", "scenario", str(file), str(scenario)]).exit_code == 0
-    from semcom.sweep import scenario as scenarios
-
-    assert set(scenarios.load(scenario).systems) == {"jpeg", "webp"}
     broken = CliRunner().invoke(app, ["bench", "run", str(tmp_path / "none.yaml")])
     assert broken.exit_code == 2
     schemas = json.loads(CliRunner().invoke(app, ["bench", "schema"]).stdout)
     jsonschema.validate(data, schemas["document"])
+
+
+def test_sweep_of_the_candidates_has_the_same_envelope(photos, tmp_path):
+    file, written = tmp_path / "toy.yaml", tmp_path / "scenario.yaml"
+    file.write_text(
+        yaml.safe_dump(
+            described(photos, snr_db=[15], trials=1, metrics=["psnr"], budgets={"cbr": [0.08, 0.1]})
+        )
+    )
+    done = CliRunner().invoke(app, ["bench", "scenario", str(file), str(written)])
+    assert done.exit_code == 0, done.output
+    result = api.run(written, tmp_path / "run", executor="serial", show_progress=False)
+    adapted, fixed = (
+        table[(table["system"] == system) & (table["budget.cbr"] == 0.1)]["psnr"].item()
+        for table, system in ((result.envelope("psnr", "mcs"), "jpeg"), (result.summary(), "jpeg-mcs9"))
+    )
+    assert adapted > fixed + 2
 
 
 def test_names_of_operating_points_tell_them_apart():
