@@ -40,8 +40,8 @@ def benchmark(arguments: argparse.Namespace) -> BenchSpec:
             "images": [str(path) for path in sorted(arguments.data.glob("*.png"))[: arguments.images]],
             "systems": systems,
             "link": {"channel": {"model": "tdl-a", "delay_spread_ns": 100, "speed_kmh": 3}},
-            "budgets": {"cbr": [1 / 384, 1 / 192, 1 / 96]},
-            "snr_db": [-5, 0, 5, 10, 15, 20],
+            "budgets": {"cbr": [1 / inverse for inverse in arguments.inverse_cbr]},
+            "snr_db": arguments.snr_db,
             "metrics": METRICS,
             "trials": arguments.trials,
             "confirm": arguments.confirm,
@@ -50,19 +50,25 @@ def benchmark(arguments: argparse.Namespace) -> BenchSpec:
     )
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
+    parser.add_argument("--inverse-cbr", nargs="+", type=int, default=[384, 192, 96])
+    parser.add_argument("--snr-db", nargs="+", type=float, default=[-5, 0, 5, 10, 15, 20])
     parser.add_argument("--trials", type=int, default=4, help="channel realisations per image and point")
     parser.add_argument("--confirm", type=int, default=2, help="MCSs per metric that are sent bit by bit")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--folder", type=Path, default=Path("runs/link_kodak"))
     parser.add_argument("--out", type=Path, default=RESULTS / "link_kodak.json")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    arguments = parser().parse_args()
     data = run.run(
         benchmark(arguments),
         arguments.folder,

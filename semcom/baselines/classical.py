@@ -1,7 +1,7 @@
 """Classical codecs as systems: the finest coding that fits the budget, reduced in size where that is better.
 
 At ultra-low rates a codec does better on a smaller picture, scaled up again by the receiver; so the
-sender tries reductions by 1 to 8 and keeps the one with the best SSIM. The first packet begins with
+sender tries reductions by 1 to 16 and keeps the one with the best SSIM. The first packet begins with
 
     width (2) │ height (2) │ reduction (1)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
-SCALES = (1, 2, 3, 4, 6, 8)
+SCALES = (1, 2, 3, 4, 6, 8, 12, 16)
 SUBSAMPLING = "4:2:0"
 _PIECE_BYTES = 400  # 5 bytes of packet header and CRC are little of it, and a loss does not cost much
 _MAX_PIECES = 1000

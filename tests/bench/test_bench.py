@@ -1,5 +1,6 @@
 """A benchmark of two toy pictures end to end, and what is made of its document."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -259,19 +260,20 @@ def test_names_of_operating_points_tell_them_apart():
 
 def test_committed_benchmark_is_valid():
     """The Kodak benchmark's own description, built as its command builds it."""
-    import argparse
-    import importlib.util
-
     path = ROOT / "benchmarks" / "link_kodak.py"
     module = importlib.util.module_from_spec(
         spec := importlib.util.spec_from_file_location("link_kodak", path)
     )
     spec.loader.exec_module(module)
-    arguments = argparse.Namespace(
-        systems=list(module.SYSTEMS), data=ROOT / "semcom" / "samples", images=1, trials=4, confirm=2
-    )
+    arguments = module.parser().parse_args(["--data", str(ROOT / "semcom" / "samples")])
     built = module.benchmark(arguments)
     assert built.budgets.cbr == (1 / 384, 1 / 192, 1 / 96)
     assert built.snrs_db == (-5, 0, 5, 10, 15, 20)
     assert built.adaptive == list(module.SYSTEMS)
     assert set(built.metrics) == {"dists", "lpips", "ms_ssim", "psnr"}
+
+
+def test_committed_codec_benchmark_is_valid():
+    built = load(ROOT / "benchmarks" / "codecs_kodak.yaml")
+    assert built.adaptive == []
+    assert built.budgets.unit == "bpp"
