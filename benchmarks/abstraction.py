@@ -8,8 +8,9 @@ link.
 
 Tables: each (modulation, code rate, block size) is one probit curve in dB, fitted by maximum likelihood to
 blocks sent through the project's own coding chain at SNRs that the fit so far finds informative. EESM's
-beta is taken from the calibration shipped with Sionna 2.2 (`sionna/sys/esm_params`); rates of table 3 that
-it lacks use that of the lowest QPSK rate.
+beta is the one of largest likelihood for the packets that the bit-exact link loses over TDL-A and TDL-C with
+estimated CSI; the search starts at the beta shipped with Sionna 2.2 (`sionna/sys/esm_params`), which stays
+where `eesm_packets` is missing.
 """
 
 import argparse
@@ -148,14 +149,13 @@ def make_tables(limit_s: float) -> None:
         for num_bytes in PACKET_BYTES:
             fits.append(fit_waterfall(row, num_bytes, start))
             start = fits[-1][1]
-        done[key] = {
+        done[key] = done.get(key, {"eesm_beta": eesm_beta(row)}) | {
             "bits_per_symbol": row.bits_per_symbol,
             "code_rate_x_1024": row.code_rate * 1024,
             "block_bits": [f[0] for f in fits],
             "threshold_db": [round(f[1], 3) for f in fits],
             "spread_db": [round(f[2], 3) for f in fits],
             "blocks": [f[3] for f in fits],
-            "eesm_beta": done[key]["eesm_beta"] if key in done else eesm_beta(row),
         }
         save_tables(done)
         print(f"{row.modulation} {row.code_rate:.3f}", fits, f"{time.process_time():.0f} s", flush=True)

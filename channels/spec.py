@@ -63,7 +63,6 @@ SceneName = Literal[
 ]
 CsiKind = Literal["ls-linear", "ls-nearest", "lmmse", "perfect"]
 SUBCARRIERS_PER_PRB = 12
-_SCALABLE_TDL = ("tdl-a", "tdl-b", "tdl-c", "tdl-d", "tdl-e")
 _SPEED_OF_LIGHT = 299_792_458.0
 # TR 38.901 Table 7.4.1-1: the path-loss and large-scale models of the scenarios end here; ITU-R P.2040 has no
 # material beyond these
@@ -131,6 +130,13 @@ class ChannelSpec(_Spec):
                 f"not {self.num_tx_antennas} and {self.num_rx_antennas}"
             )
         return self
+
+    @property
+    def rms_delay_spread_ns(self) -> float | None:
+        """Delay spread of the TDL and CDL models; a fixed profile's is in its name. None for the others."""
+        if self.model.startswith(("tdl", "cdl")):
+            return float(self.model[5:] or self.delay_spread_ns)
+        return None
 
     @property
     def max_doppler_hz(self) -> float:
@@ -259,11 +265,10 @@ class LinkSpec(_Spec):
 
     @model_validator(mode="after")
     def _warn_of_interference(self) -> Self:
-        prefix_ns = self.ofdm.cyclic_prefix_s * 1e9
-        scalable = self.channel.model.startswith("cdl") or self.channel.model in _SCALABLE_TDL
-        if scalable and self.channel.delay_spread_ns > prefix_ns:
+        prefix_ns, spread_ns = self.ofdm.cyclic_prefix_s * 1e9, self.channel.rms_delay_spread_ns
+        if spread_ns is not None and spread_ns > prefix_ns:
             warnings.warn(
-                f"channel.delay_spread_ns ({self.channel.delay_spread_ns:g}) is longer than the cyclic "
+                f"channel.delay_spread_ns ({spread_ns:g}) is longer than the cyclic "
                 f"prefix ({prefix_ns:.0f} ns at {self.ofdm.subcarrier_spacing_khz} kHz); the interference "
                 "between symbols that this would cause isn't simulated, so results will be too good",
                 stacklevel=2,

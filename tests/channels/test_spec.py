@@ -90,6 +90,10 @@ def test_a_delay_spread_beyond_the_cyclic_prefix_warns():
         UserWarning, match=r"delay_spread_ns \(600\) is longer than the cyclic prefix \(586 ns"
     ):
         LinkSpec(channel=ChannelSpec(delay_spread_ns=600), ofdm=OfdmSpec(subcarrier_spacing_khz=120))
+    with pytest.warns(
+        UserWarning, match=r"delay_spread_ns \(300\) is longer than the cyclic prefix \(146 ns"
+    ):
+        LinkSpec(channel=ChannelSpec(model="tdl-c300"), ofdm=OfdmSpec(subcarrier_spacing_khz=480))
 
 
 def test_guards_and_dc_follow_sionnas_grid():
