@@ -18,6 +18,7 @@ class StageName(enum.StrEnum):
     KEY_CODEC = "key_codec"
     DECODER = "decoder"
     SEGMENTER = "segmenter"
+    CAPTIONER = "captioner"
 
 
 def train(

@@ -40,14 +40,21 @@ class CaptionedPhotos:
     captions: list[list[str]]
 
 
-def read_captions(source: str | Path) -> CaptionedPhotos:
-    """Photos and captions of a `.jsonl` file.
+def read_captions(sources: Sequence[str | Path]) -> CaptionedPhotos:
+    """Photos and captions of `.jsonl` files.
 
     Raises:
-        FileNotFoundError: the file or a picture it names is missing.
+        FileNotFoundError: a file or a picture it names is missing.
         ValueError: a line is not as described above.
     """
-    path = Path(source)
+    parts = [_read_file(Path(source)) for source in sources]
+    return CaptionedPhotos(
+        [photo for part in parts for photo in part.photos],
+        [texts for part in parts for texts in part.captions],
+    )
+
+
+def _read_file(path: Path) -> CaptionedPhotos:
     folder = path.with_suffix("") if path.with_suffix("").is_dir() else path.parent
     photos, captions = [], []
     for number, line in enumerate(path.read_text().splitlines(), 1):

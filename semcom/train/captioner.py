@@ -18,12 +18,15 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from semcom.metrics.caption_similarity import caption_similarity
+from semcom.models.caption_code import CaptionCoder, NGrams
 from semcom.models.caption_vocabulary import END, Vocabulary
 from semcom.models.captioner import GRID, Captioner, cell_features
 from semcom.models.efficientnet import EfficientNetLite0
 from semcom.train.caption_data import CaptionedPhotos, cached_features
 
 VOCABULARY_SIZE = 3000
+_OWN_CAPTIONS, _OWN_WEIGHT = 1500, 5
 _CAPTIONS_PER_PHOTO = 5
 _LENGTH = 18  # tokens of a training caption, END included; 97 % are not longer
 _UNUSED = -100
@@ -119,8 +122,8 @@ class CaptionerStage:
         return caption_scores(self.write(model, self._held_out), self._validation.captions)
 
     def write_training_captions(self, model: nn.Module) -> list[str]:
-        """The model's own captions of the training photos."""
-        return self.write(model, self._features)
+        """The model's own captions of some training photos."""
+        return self.write(model, self._features[:_OWN_CAPTIONS])
 
     def write(self, model: nn.Module, features: NDArray[np.float16]) -> list[str]:
         """Captions of photos whose features are [N,2,49,320]."""
@@ -137,16 +140,29 @@ class CaptionerStage:
         return cell_features(self._backbone, maps)
 
 
-def caption_scores(written: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """CIDEr and BLEU-4 of pycocoevalcap; words are what stands between spaces."""
-    from pycocoevalcap.bleu.bleu import Bleu
-    from pycocoevalcap.cider.cider import Cider
+def learn_vocabulary(train: CaptionedPhotos) -> Vocabulary:
+    """The vocabulary of the training captions."""
+    return Vocabulary.learn((text for texts in train.captions for text in texts), VOCABULARY_SIZE)
 
-    results = {i: [text] for i, text in enumerate(written)}
-    truths = {i: list(texts) for i, texts in enumerate(references)}
+
+def learn_coder(vocabulary: Vocabulary, train: CaptionedPhotos, written: Sequence[str]) -> CaptionCoder:
+    """Coder with the n-grams of people's captions and, counted several times, of the captioner's own."""
+    texts = [text for texts in train.captions for text in texts] + _OWN_WEIGHT * list(written)
+    return CaptionCoder(vocabulary, NGrams.count((_ids(vocabulary, text) for text in texts), len(vocabulary)))
+
+
+def caption_scores(written: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """CIDEr and BLEU-4 of pycocoevalcap; words are what stands between spaces, commas aside."""
+    from pycocoevalcap.bleu.bleu import Bleu
+
+    results = {i: [_words(text)] for i, text in enumerate(written)}
+    truths = {i: [_words(text) for text in texts] for i, texts in enumerate(references)}
     bleu, _ = Bleu(4).compute_score(truths, results, verbose=0)
-    cider, _ = Cider().compute_score(truths, results)
-    return {"cider": float(cider), "bleu4": float(bleu[3])}
+    return {"cider": caption_similarity(written, references).mean().item(), "bleu4": float(bleu[3])}
+
+
+def _words(text: str) -> str:
+    return " ".join(text.replace(",", " ").split())
 
 
 def _ids(vocabulary: Vocabulary, text: str) -> list[int]:

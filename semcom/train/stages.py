@@ -15,6 +15,8 @@ from semcom.models.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
 from semcom.provenance import provenance
 from semcom.receiver.enhancer import Enhancer
+from semcom.train.caption_data import read_captions
+from semcom.train.captioner import CaptionerStage, learn_coder, learn_vocabulary
 from semcom.train.data import list_photos
 from semcom.train.decoder import DecoderStage
 from semcom.train.enhancer import EnhancerStage
@@ -57,7 +59,13 @@ def run_stage(name: str, wanted: TrainingRun) -> None:
         ValueError: no photos, or a part of an earlier stage is missing from the profile.
     """
     torch.set_num_threads(_usable_cores())
-    stages = {"enhancer": _enhancer, "key_codec": _key_codec, "decoder": _decoder, "segmenter": _segmenter}
+    stages = {
+        "enhancer": _enhancer,
+        "key_codec": _key_codec,
+        "decoder": _decoder,
+        "segmenter": _segmenter,
+        "captioner": _captioner,
+    }
     stages[name](wanted)
 
 
@@ -118,6 +126,23 @@ def _segmenter(wanted: TrainingRun) -> None:
         "losses": "20·focal + dice, single mask and best of three; squared error of the predicted IoU",
     }
     write_part(wanted.profile, "segmenter", {}, trained.model.state_dict(), card)
+
+
+def _captioner(wanted: TrainingRun) -> None:
+    photos, held_out = read_captions(wanted.data), read_captions(wanted.validation)
+    backbone = Profile.open(wanted.profile).build("backbone", EfficientNetLite0)
+    vocabulary = learn_vocabulary(photos)
+    stage = CaptionerStage(backbone, vocabulary, photos, held_out, wanted.folder, wanted.seed)
+    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    coder = learn_coder(vocabulary, photos, stage.write_training_captions(trained.model))
+    card = _card(stage, trained, wanted, len(photos.photos)) | {
+        "started_from": "EfficientNet-Lite0 (Apache-2.0), the frozen part `backbone`; decoder from scratch",
+        "losses": "cross-entropy with label smoothing 0.1",
+    }
+    weights = trained.model.weights()
+    write_part(wanted.profile, "captioner", {"vocabulary_size": len(vocabulary)}, weights, card)
+    tables = "vocabulary and n-gram counts of the training captions and of the captioner's own captions"
+    write_part(wanted.profile, "vocabulary", {}, coder.tensors(), card | {"holds": tables})
 
 
 def _card(stage: Stage, trained: Trained, wanted: TrainingRun, photos: int) -> dict[str, Any]:
