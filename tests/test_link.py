@@ -1,6 +1,10 @@
 """The whole chain on the shipped profile: photo to photo over a simulated channel."""
 
+import json
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -11,6 +15,8 @@ from semcom.link import ChannelLink, PerfectLink, transmit
 from semcom.message import Budget, BudgetError, Protection, ReceivedMessage, ReceivedStream
 from semcom.metrics.psnr import psnr
 from semcom.packets import bits_on_wire, bpp, pack, packet_sizes
+from semcom.profile import ProfileError
+from semcom.semantic import SemanticSystem
 from semcom.transmitter.chain import TransmitOptions
 
 
@@ -45,11 +51,11 @@ def erase(received: ReceivedMessage, name: str, which=lambda index: True) -> Rec
 
 
 def test_message_has_the_streams_of_the_design(message):
-    assert [s.name for s in message.streams] == ["header", "card", "mask", "hci", "key"]
+    assert [s.name for s in message.streams] == ["header", "card", "mask", "caption", "hci", "key"]
     assert message["hci"].protection is Protection.BASE
     assert len(message["hci"].chunks) == 1
     assert message["key"].protection is Protection.DETAIL
-    assert {message[n].protection for n in ("header", "card", "mask")} == {Protection.CRITICAL}
+    assert {message[n].protection for n in ("header", "card", "mask", "caption")} == {Protection.CRITICAL}
 
 
 def test_bits_are_the_bytes_that_travel(message):
@@ -90,7 +96,7 @@ def test_budget_in_channel_uses_is_kept_exactly(semantic, small_photo, link):
     assert 4500 < spent <= 6000
 
 
-def test_a_smaller_budget_drops_key_then_card_then_refuses(semantic, small_photo):
+def test_a_smaller_budget_drops_key_then_caption_then_card_then_refuses(semantic, small_photo):
     height, width = small_photo.shape[-2:]
     message = semantic.encode(small_photo, generous(small_photo))
     minimum = None
@@ -101,8 +107,10 @@ def test_a_smaller_budget_drops_key_then_card_then_refuses(semantic, small_photo
     smallest = semantic.encode(small_photo, replace(limit, limit=minimum))
     assert [s.name for s in smallest.streams] == ["header", "hci"]
     assert sum(bits_on_wire(smallest).values()) == 8 * minimum
-    with_card = semantic.encode(small_photo, replace(limit, limit=minimum + 50))
+    with_card = semantic.encode(small_photo, replace(limit, limit=minimum + 44))
     assert [s.name for s in with_card.streams] == ["header", "card", "hci"]
+    with_caption = semantic.encode(small_photo, replace(limit, limit=minimum + 44 + 12))
+    assert [s.name for s in with_caption.streams] == ["header", "card", "caption", "hci"]
     assert "key" in [s.name for s in message.streams]
 
 
@@ -146,6 +154,41 @@ def test_lost_hci_falls_back_to_the_colour_card(semantic, small_photo, lossless)
     assert errors[0] < 0.8 * errors[1]
 
 
+def test_the_caption_arrives_or_is_said_to_be_lost(semantic, lossless):
+    received, whole = lossless
+    assert len(whole.caption.split()) >= 3
+    lost = semantic.decode(erase(received, "caption"))
+    assert lost.caption is None
+    assert "caption lost" in lost.notes
+    torch.testing.assert_close(lost.image, whole.image)
+
+
+def test_own_caption_none_and_background(semantic, small_photo):
+    height, width = small_photo.shape[-2:]
+    whole = torch.ones(height, width, dtype=torch.bool)
+
+    def caption(**options):
+        system = type(semantic).__new__(type(semantic))
+        system.__dict__.update(semantic.__dict__, options=TransmitOptions(key_mask=whole, **options))
+        (received,) = PerfectLink().send([system.encode(small_photo, generous(small_photo))], 0.0, [0])
+        return system.decode(received).caption
+
+    assert caption(caption="Ein Becher Kaffee ☕") == "Ein Becher Kaffee ☕"
+    assert caption(caption="none") is None
+    assert caption(caption="background") is None  # all of it is key
+
+
+def test_a_profile_without_captioner_sends_none_and_says_what_is_missing(tmp_path):
+    """`auto` means: where the profile can."""
+    folder = copytree(Path(str(files("semcom"))) / "profiles" / "tiny", tmp_path / "mute")
+    manifest = json.loads((folder / "profile.json").read_text())
+    del manifest["parts"]["captioner"]
+    (folder / "profile.json").write_text(json.dumps(manifest))
+    assert SemanticSystem(folder).transmitter.captions.encode(None, None, "auto") is None
+    with pytest.raises(ProfileError, match="no part 'captioner'"):
+        SemanticSystem(folder, TransmitOptions(caption="background"))
+
+
 def test_lost_header_is_a_grey_picture_of_the_right_size(semantic, small_photo, lossless):
     lost = semantic.decode(erase(lossless[0], "header"))
     assert lost.image.shape == small_photo.shape
@@ -156,7 +199,9 @@ def test_lost_header_is_a_grey_picture_of_the_right_size(semantic, small_photo, 
 def test_options_steer_the_key_area(semantic, small_photo):
     height, width = small_photo.shape[-2:]
     semantic_without = type(semantic).__new__(type(semantic))
-    semantic_without.__dict__.update(semantic.__dict__, options=TransmitOptions(key_area=0, card=False))
+    semantic_without.__dict__.update(
+        semantic.__dict__, options=TransmitOptions(key_area=0, card=False, caption="none")
+    )
     message = semantic_without.encode(small_photo, generous(small_photo))
     assert [s.name for s in message.streams] == ["header", "hci"]
     corner = torch.zeros(height, width, dtype=torch.bool)
