@@ -32,8 +32,13 @@ if TYPE_CHECKING:
     from channels.spec import LinkSpec
 
 Metric = Callable[["Tensor", "Tensor"], "Tensor"]
-HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim", "vsi", "topk_agreement"})
+_HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim", "vsi", "topk_agreement"})
 _HOPELESS = 0.98  # faster schemes are not simulated: they lose as much at least
+
+
+def higher_is_better(metric: str) -> bool:
+    """Of a metric by name or as `package.module:function`."""
+    return metric.rpartition(":")[2] in _HIGHER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def best(
     """MCS indices that are among the `keep` best of the predicted ones in at least one metric."""
     chosen: set[int] = set()
     for metric in metrics:
-        sign = 1 if metric in HIGHER_IS_BETTER else -1
+        sign = 1 if higher_is_better(metric) else -1
         scored = [(p.expected(metric, curve), p.mcs) for p in predictions]
         ranked = sorted(((sign * value, index) for value, index in scored if value is not None), reverse=True)
         chosen |= {index for _, index in ranked[:keep]}

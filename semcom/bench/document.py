@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from semcom.baselines.envelope import HIGHER_IS_BETTER
+from semcom.baselines.envelope import higher_is_better
 from semcom.bench.operating_points import OperatingPoint
 from semcom.bench.spec import BenchSpec
 from semcom.provenance import provenance
@@ -88,7 +88,7 @@ def document(
         seconds=result.seconds(),
         images=list(images),
         budget_unit=spec.budgets.unit,
-        metrics={name: "higher" if name in HIGHER_IS_BETTER else "lower" for name in spec.metrics},
+        metrics={name: "higher" if higher_is_better(name) else "lower" for name in spec.metrics},
         link=spec.link,
         trials=spec.trials,
         results=[Row(**row) for row in rows],
@@ -151,7 +151,7 @@ def _mark_best(rows: list[dict[str, Any]], metrics: Sequence[str]) -> None:
         groups[row["system"], row["budget"], row["snr_db"]].append(row)
     for group in groups.values():
         for metric in metrics:
-            pick = max if metric in HIGHER_IS_BETTER else min
+            pick = max if higher_is_better(metric) else min
             pick(group, key=itemgetter(metric))["best_for"].append(metric)
 
 

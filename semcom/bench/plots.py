@@ -57,7 +57,7 @@ def snr_figure(data: Mapping[str, Any], metric: str) -> Figure:
     for panel, budget in zip(panels, budgets, strict=True):
         for system in _systems(data):
             _curve(panel, columns(data, system, metric, budget=budget), "snr_db", metric, system)
-        panel.set(title=f"{data['budget_unit']} {_fraction(budget)}", xlabel=LABELS["snr_db"])
+        panel.set(title=f"{data['budget_unit']} {fraction(budget)}", xlabel=LABELS["snr_db"])
     return _finish(figure, panels, metric)
 
 
@@ -80,7 +80,7 @@ def bits_figure(data: Mapping[str, Any]) -> Figure:
     """Bits per pixel on the wire by stream, at the envelope of the first metric, over SNR and budget."""
     rows = best_rows(data, next(iter(data["metrics"])))
     streams = sorted({key for row in rows for key in row if key.startswith("bpp_")})
-    names = [f"{row['system']}, {_fraction(row['budget'])}{_at(row['snr_db'])}" for row in rows]
+    names = [f"{row['system']}, {fraction(row['budget'])}{_at(row['snr_db'])}" for row in rows]
     figure, ax = plt.subplots(figsize=(7, 1 + 0.16 * len(rows)), layout="constrained")
     left = np.zeros(len(rows))
     for stream in streams:
@@ -174,7 +174,7 @@ def _systems(data: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(row["system"] for row in data["results"]))
 
 
-def _fraction(budget: float) -> str:
+def fraction(budget: float) -> str:
     """1/96 rather than 0.0104167, where it is one."""
     inverse = round(1 / budget)
     return f"1/{inverse}" if inverse > 1 and abs(1 / inverse - budget) < 1e-6 * budget else f"{budget:g}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from semcom.bench.document import best_rows
-from semcom.bench.plots import _fraction
+from semcom.bench.plots import fraction
 
 _DIGITS = {"psnr": 2}
 _TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "lpips": "LPIPS", "dists": "DISTS"}
@@ -53,7 +53,7 @@ def table(data: Mapping[str, Any], system: str = "semantic") -> str:
     ]
     for budget, snr_db in places:
         cells = [duels[metric].get((budget, snr_db), "–") for metric in metrics]
-        lines.append(_line([_fraction(budget), "–" if snr_db is None else f"{snr_db:g}", *cells]))
+        lines.append(_line([fraction(budget), "–" if snr_db is None else f"{snr_db:g}", *cells]))
     return "\n".join([_verdict(data, system, metrics), "", *lines])
 
 

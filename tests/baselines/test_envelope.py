@@ -13,6 +13,7 @@ from semcom.baselines.envelope import (
     Prediction,
     RateQuality,
     best,
+    higher_is_better,
     ladder,
     predict,
     protection_classes,
@@ -115,3 +116,10 @@ def test_protection_classes_with_their_packet_sizes():
         Stream("key", Protection.DETAIL, (b"1", b"123")),
     )
     assert protection_classes(Message(streams, 64, 64)) == {"critical": 8, "detail": 4}
+
+
+def test_direction_of_metrics():
+    assert higher_is_better("psnr")
+    assert higher_is_better("semcom.metrics.vsi:vsi")
+    assert not higher_is_better("lpips")
+    assert not higher_is_better("semcom.metrics.dists:dists")
