@@ -8,6 +8,8 @@ background alone.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ SIDE, GRID = 224, 7
 CELL_FEATURES = 1280
 MAX_TOKENS = 20
 _HEADS = 4
+_NO_REPEAT = 2  # no two tokens twice: "a red shirt and a red shirt"; CIDEr on validation +0.013
 _TIED = "decoder.lm_head.weight"
 
 
@@ -50,7 +53,6 @@ class Captioner(nn.Module):
             attn_pdrop=0.0,
             bos_token_id=END,
             eos_token_id=END,
-            pad_token_id=END,
         )
         self.decoder = GPT2LMHeadModel(config)
         self.register_load_state_dict_pre_hook(_tie)
@@ -95,16 +97,21 @@ class Captioner(nn.Module):
 
     @torch.no_grad()
     def write(self, cells: Tensor, visible: Tensor, beams: int = 3) -> list[list[int]]:
-        """Token ids per picture, END left out: beam search, greedy with one beam."""
+        """Token ids per picture, END left out: beam search, greedy with one beam.
+
+        No two neighbouring tokens come a second time.
+        """
         vectors, attended = self.look(cells, visible)
         start = torch.full((len(cells), 1), END, dtype=torch.long)
-        written = self.decoder.generate(
+        written = cast(Any, self.decoder).generate(  # a mixin whose annotations hide it
             start,
             attention_mask=torch.ones_like(start),
             encoder_hidden_states=vectors,
             encoder_attention_mask=attended.long(),
             num_beams=beams,
+            no_repeat_ngram_size=_NO_REPEAT,
             do_sample=False,
+            pad_token_id=END,
             max_new_tokens=MAX_TOKENS,
         )
         return [[token for token in row if token != END] for row in written.tolist()]

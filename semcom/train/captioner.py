@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -95,7 +96,8 @@ class CaptionerStage:
         seed: int,
     ) -> None:
         torch.manual_seed(seed)
-        self.model: nn.Module = Captioner(len(vocabulary), dropout=_DROPOUT)
+        self._captioner = Captioner(len(vocabulary), dropout=_DROPOUT)
+        self.model: nn.Module = self._captioner
         self.vocabulary, self._validation, self._backbone = vocabulary, validation, backbone
         self._features = cached_features(backbone, train.photos, cache)
         self._held_out = cached_features(backbone, validation.photos, cache)
@@ -107,7 +109,7 @@ class CaptionerStage:
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """See `semcom.train.loop.Stage`."""
-        vectors, attended = self.model.look(self._cells(batch["features"]), batch["visible"])
+        vectors, attended = self._captioner.look(self._cells(batch["features"]), batch["visible"])
         tokens = batch["tokens"]
         tokens = tokens[..., : int((tokens != _UNUSED).sum(-1).max())]
         read = F.pad(tokens[..., :-1], (1, 0), value=END).clamp(min=0)
@@ -119,13 +121,14 @@ class CaptionerStage:
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """See `semcom.train.loop.Stage`."""
-        return caption_scores(self.write(model, self._held_out), self._validation.captions)
+        written = self.write(cast(Captioner, model), self._held_out)
+        return caption_scores(written, self._validation.captions)
 
-    def write_training_captions(self, model: nn.Module) -> list[str]:
+    def write_training_captions(self, model: Captioner) -> list[str]:
         """The model's own captions of some training photos."""
         return self.write(model, self._features[:_OWN_CAPTIONS])
 
-    def write(self, model: nn.Module, features: NDArray[np.float16]) -> list[str]:
+    def write(self, model: Captioner, features: NDArray[np.float16]) -> list[str]:
         """Captions of photos whose features are [N,2,49,320]."""
         texts = []
         for first in track(range(0, len(features), _WRITE_BATCH), description="captions"):

@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
+from semcom.models.captioner import Captioner
 from semcom.models.efficientnet import EfficientNetLite0
 from semcom.models.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
@@ -134,13 +135,14 @@ def _captioner(wanted: TrainingRun) -> None:
     vocabulary = learn_vocabulary(photos)
     stage = CaptionerStage(backbone, vocabulary, photos, held_out, wanted.folder, wanted.seed)
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
-    coder = learn_coder(vocabulary, photos, stage.write_training_captions(trained.model))
+    captioner = cast(Captioner, trained.model)
+    coder = learn_coder(vocabulary, photos, stage.write_training_captions(captioner))
     card = _card(stage, trained, wanted, len(photos.photos)) | {
         "started_from": "EfficientNet-Lite0 (Apache-2.0), the frozen part `backbone`; decoder from scratch",
         "losses": "cross-entropy with label smoothing 0.1",
     }
-    weights = trained.model.weights()
-    write_part(wanted.profile, "captioner", {"vocabulary_size": len(vocabulary)}, weights, card)
+    config = {"vocabulary_size": len(vocabulary)}
+    write_part(wanted.profile, "captioner", config, captioner.weights(), card)
     tables = "vocabulary and n-gram counts of the training captions and of the captioner's own captions"
     write_part(wanted.profile, "vocabulary", {}, coder.tensors(), card | {"holds": tables})
 

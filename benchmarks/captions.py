@@ -1,0 +1,171 @@
+"""Captions of the embedded profile: how good on held-out Flickr8k, how many bytes, how fast.
+
+    python benchmarks/captions.py ../shared/data/captions/test.jsonl ../shared/data/kodak
+
+Writes benchmarks/results/captions.json and benchmarks/results/captions.jpg, the 24 Kodak pictures with what
+the captioner says about each, and in a second line about what is not key. Scores are pycocoevalcap's; both
+sides are in lower case without punctuation, words are what stands between spaces (its Java tokenizer does
+the same to such text). Bytes are those of the stream; the packet header adds two. `--pictures N` takes the
+first N of the test split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+import zlib
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
+from rich.progress import track
+
+from semcom import images
+from semcom.models.caption_code import CaptionCoder
+from semcom.models.captioner import Captioner
+from semcom.models.efficientnet import EfficientNetLite0
+from semcom.models.pixels import to_pixels
+from semcom.models.u2net import U2NetP
+from semcom.packets import HEADER_BYTES
+from semcom.profile import Profile
+from semcom.provenance import provenance
+from semcom.train.caption_data import plain, read_captions
+from semcom.transmitter.captions import PhotoCaptioner
+from semcom.transmitter.regions import RegionSelector
+
+RESULTS = Path(__file__).parent / "results"
+_WARM_UP = 3
+_PUNCTUATION = re.compile(r"[^\w\s']")
+
+
+def words(text: str) -> str:
+    """Lower case, no punctuation, one space between words."""
+    return " ".join(_PUNCTUATION.sub(" ", text.lower()).split())
+
+
+def scores(written: list[str], references: list[list[str]]) -> dict[str, float]:
+    """CIDEr and BLEU-1 to BLEU-4, with the half-width of CIDEr's 95 % interval over pictures."""
+    results = {i: [words(text)] for i, text in enumerate(written)}
+    truths = {i: [words(text) for text in texts] for i, texts in enumerate(references)}
+    bleu, _ = Bleu(4).compute_score(truths, results, verbose=0)
+    cider, each = Cider().compute_score(truths, results)
+    half_width = 1.96 * stdev(map(float, each)) / len(each) ** 0.5
+    return {"cider": float(cider), "cider_half_width_95": half_width} | {
+        f"bleu{n}": float(value) for n, value in enumerate(bleu, 1)
+    }
+
+
+def sizes(texts: list[str], coder: CaptionCoder) -> dict[str, float]:
+    """Bytes of captions, coded and by zlib."""
+    coded = [coder.encode(text) for text in texts]
+    for text, data in zip(texts, coded, strict=True):
+        if coder.decode(data) != text:
+            raise AssertionError(f"{text!r} did not come back")
+    ours, theirs = list(map(len, coded)), [len(zlib.compress(text.encode(), 9)) for text in texts]
+    return {
+        "caption_bytes": mean(ours),
+        "caption_bytes_max": max(ours),
+        "caption_bytes_with_packet_header": mean(ours) + HEADER_BYTES,
+        "zlib_bytes": mean(theirs),
+        "utf8_bytes": mean(len(text.encode()) for text in texts),
+        "zlib_ratio": sum(theirs) / sum(ours),
+        "zlib_ratio_with_packet_header": sum(theirs) / (sum(ours) + HEADER_BYTES * len(ours)),
+    }
+
+
+def timed(captioner: PhotoCaptioner, pictures: list[torch.Tensor]) -> tuple[list[str], list[float]]:
+    """Captions and milliseconds of each, resizing and backbone included."""
+    for picture in pictures[:_WARM_UP]:
+        captioner.describe(picture)
+    texts, milliseconds = [], []
+    for picture in track(pictures, description="captions"):
+        start = time.perf_counter()
+        texts.append(captioner.describe(picture))
+        milliseconds.append(1000 * (time.perf_counter() - start))
+    return texts, milliseconds
+
+
+def contact_sheet(rows: list[dict[str, Any]], pictures: list[torch.Tensor], file: Path) -> None:
+    """Pictures four a row, captions below."""
+    width, height, lines, columns = 384, 256, 78, 4
+    font = ImageFont.load_default(15)
+    sheet = Image.new("RGB", (columns * width, -(-len(rows) // columns) * (height + lines)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
+        tile = Image.fromarray(to_pixels(picture))
+        tile.thumbnail((width - 8, height), Image.Resampling.LANCZOS)
+        x, y = i % columns * width, i // columns * (height + lines)
+        sheet.paste(tile, (x + 4, y))
+        text = f"{Path(row['image']).stem}: {row['caption']}\nbackground: {row['background'] or '(all key)'}"
+        draw.multiline_text((x + 4, y + height + 3), "\n".join(_wrapped(text, 50)), fill="black", font=font)
+    sheet.save(file, quality=88)
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    from textwrap import wrap
+
+    return [line for part in text.split("\n") for line in wrap(part, columns)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("captions", type=Path)
+    parser.add_argument("kodak", type=Path)
+    parser.add_argument("--pictures", type=int, default=None)
+    parser.add_argument("--profile", default="tiny")
+    parser.add_argument("--out", type=Path, default=RESULTS / "captions.json")
+    arguments = parser.parse_args()
+    profile = Profile.open(arguments.profile)
+    coder = CaptionCoder.from_tensors(profile.tensors("vocabulary"))
+    backbone = profile.build("backbone", EfficientNetLite0)
+    captioner = PhotoCaptioner(backbone, profile.build("captioner", Captioner), coder.vocabulary)
+    data = read_captions([arguments.captions])
+    photos = [images.load(path) for path in data.photos[: arguments.pictures]]
+    texts, milliseconds = timed(captioner, photos)
+    people = [plain(caption) for captions in data.captions[: arguments.pictures] for caption in captions]
+    kodak = sorted(arguments.kodak.glob("*.png"))
+    pictures = [images.load(path) for path in kodak]
+    kodak_texts, kodak_milliseconds = timed(captioner, pictures)
+    selector = RegionSelector(profile.build("saliency", U2NetP))
+    rows = [
+        {
+            "image": path.name,
+            "caption": text,
+            "background": captioner.describe(picture, selector.select(picture)),
+            "caption_bytes": len(coder.encode(text)),
+        }
+        for path, picture, text in zip(kodak, pictures, kodak_texts, strict=True)
+    ]
+    document = {
+        "command": "python " + " ".join(sys.argv),
+        "threads": torch.get_num_threads(),
+        "test": {"split": arguments.captions.name, "num_images": len(texts)}
+        | scores(texts, data.captions[: len(texts)])
+        | sizes(texts, coder)
+        | {"ms_per_image": mean(milliseconds), "ms_per_image_median": median(milliseconds)}
+        | {"distinct_captions": len(set(texts))},
+        "people": {"num_captions": len(people)} | sizes(people, coder),
+        "kodak": {
+            "num_images": len(rows),
+            "caption_bytes": mean(row["caption_bytes"] for row in rows),
+            "ms_per_image": mean(kodak_milliseconds),
+            "ms_per_image_max": max(kodak_milliseconds),
+            "images": rows,
+        },
+    } | provenance()
+    arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+    contact_sheet(rows, pictures, arguments.out.with_suffix(".jpg"))
+    sys.stdout.write(json.dumps({k: document[k] for k in ("test", "people")}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
