@@ -27,7 +27,9 @@ def tile(tmp_path_factory, sample_photo):
 
 def test_send_writes_pictures_and_report(tile, tmp_path):
     out = tmp_path / "out"
-    run = semcom("send", tile, "--snr-db", 25, "--bpp", 0.2, "--seed", 3, "--out", out)
+    run = semcom(
+        "send", tile, "--snr-db", 25, "--bpp", 0.2, "--seed", 3, "--caption", "Kaffee ☕", "--out", out
+    )
     assert run.returncode == 0, run.stderr
     assert "channel uses" in run.stdout
     assert "hci" in run.stdout
@@ -43,6 +45,8 @@ def test_send_writes_pictures_and_report(tile, tmp_path):
     assert report["cbr"] == pytest.approx(report["channel_uses"] / (3 * 192 * 144))
     assert {"psnr", "ssim", "commit", "versions", "cores"} <= report.keys()
     assert report["command"]["seed"] == 3
+    assert report["caption"] == "Kaffee ☕"
+    assert "caption: Kaffee ☕" in run.stdout
     for row in report["classes"].values():
         low, high = row["bler_interval"]
         assert low <= row["bler"] <= high
@@ -107,6 +111,7 @@ def test_a_bad_file_is_one_line_and_exit_code_2(make, tmp_path):
         (("--bpp", "nan"), "bpp"),
         (("--cbr", "-1"), "cbr"),
         (("--profile", "nothing"), "nothing"),
+        (("--caption", "a" * 10_000), "500 are the limit"),
     ],
 )
 def test_bad_options_are_one_line_and_exit_code_2(arguments, named, tile, tmp_path):
