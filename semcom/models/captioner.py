@@ -23,6 +23,7 @@ CELL_FEATURES = 1280
 MAX_TOKENS = 20
 _HEADS = 4
 _NO_REPEAT = 2  # no two tokens twice: "a red shirt and a red shirt"; CIDEr on validation +0.013
+_SEARCH = {"length_penalty": 0.7, "early_stopping": True}  # shorter captions: CIDEr +0.005, fewer steps
 _TIED = "decoder.lm_head.weight"
 
 
@@ -109,6 +110,7 @@ class Captioner(nn.Module):
             encoder_hidden_states=vectors,
             encoder_attention_mask=attended.long(),
             num_beams=beams,
+            **(_SEARCH if beams > 1 else {}),
             no_repeat_ngram_size=_NO_REPEAT,
             do_sample=False,
             pad_token_id=END,
