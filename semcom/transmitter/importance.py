@@ -14,8 +14,8 @@ from semcom.transmitter.segmenter import Masks, Segmenter, View
 _SALIENT = 0.5
 _MOST_BLOBS = 4
 _SMALLEST_BLOB = 0.002  # share of the picture; what is smaller is left as saliency sees it
-_TRUSTED_QUALITY = 0.6
-_MASK_SHARE = 0.5  # of a trusted mask against the saliency
+_TRUSTED_QUALITY = 0.7
+_MASK_SHARE = 0.4  # of a trusted mask against the saliency
 _SIZES = (0.002, 0.02, 0.5, 1.0)  # shares of the picture between which the size prior rises and falls
 
 
@@ -76,13 +76,14 @@ def of_masks(masks: Masks) -> Importance:
 def refined(saliency: Tensor, segmenter: Segmenter, view: View) -> Importance:
     """Saliency [H,W] with each salient blob drawn again by SAM, where SAM trusts its mask.
 
-    A blob's box and its saliency prompt SAM. In the neighbourhood of the box the result is a mean of mask
-    and saliency; elsewhere, and where the mask is not trusted, the saliency stays.
+    Only a blob's box prompts SAM, so that its mask errs independently of the saliency. In the
+    neighbourhood of the box the result is a mean of mask and saliency; elsewhere, and where the mask is
+    not trusted, the saliency stays.
     """
     blobs = blobs_of(saliency)
     if not blobs.boxes:
         return Importance(saliency, saliency)
-    masks = segmenter.from_boxes(view, blobs.boxes, blobs.maps)
+    masks = segmenter.from_boxes(view, blobs.boxes)
     result, weight = saliency.clone(), torch.full_like(saliency, 0.5)
     sizes = size_prior((blobs.maps > 0).float().mean((1, 2)))
     for box, mask, quality, size in zip(blobs.boxes, masks.probability, masks.quality, sizes, strict=True):
