@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PANEL = (4.2, 3.4)
+_PANEL, _LEGEND, _NARROWEST = (4.2, 3.4), 0.8, 7.0  # inches
+_ANCHOR_IMAGES = "kodim"  # anchors are of Kodak, and belong next to nothing else
 _MARKERS = "osD^vP*Xh<>"
 
 
@@ -70,7 +71,7 @@ def rate_figure(data: Mapping[str, Any], metric: str) -> Figure:
         for system in _systems(data):
             where = {} if snr_db is None else {"snr_db": snr_db}
             _curve(panel, columns(data, system, metric, **where), rate, metric, system)
-        if snr_db is None:
+        if snr_db is None and all(name.startswith(_ANCHOR_IMAGES) for name in data["images"]):
             _draw_anchors(panel, metric)
         panel.set(title="no channel" if snr_db is None else f"{snr_db:g} dB", xlabel=LABELS[rate])
     return _finish(figure, panels, metric)
@@ -145,9 +146,8 @@ def _curve(panel: Axes, values: Mapping[str, Sequence[Any]], x: str, metric: str
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     across = min(count, 3)
     down = -(-count // across)
-    figure, axes = plt.subplots(
-        down, across, figsize=(_PANEL[0] * across, _PANEL[1] * down), squeeze=False, layout="constrained"
-    )
+    size = (max(_PANEL[0] * across, _NARROWEST), _PANEL[1] * down + _LEGEND)
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
     for unused in axes.flat[count:]:
         unused.set_axis_off()
     return figure, list(axes.flat[:count])
@@ -158,7 +158,8 @@ def _finish(figure: Figure, panels: Sequence[Axes], metric: str) -> Figure:
         _look_at_curves(panel)
         panel.grid(alpha=0.3)
         panel.set_ylabel(LABELS.get(metric, metric))
-    panels[0].legend(fontsize=6)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=6, loc="outside lower center", ncols=2 if len(panels) == 1 else 4)
     return figure
 
 

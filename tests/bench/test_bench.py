@@ -15,7 +15,7 @@ from semcom.bench import run as runner
 from semcom.bench import sheets
 from semcom.bench.document import Document, best_rows, columns
 from semcom.bench.operating_points import OperatingPoint
-from semcom.bench.plots import anchors, write_plots
+from semcom.bench.plots import anchors, rate_figure, write_plots
 from semcom.bench.spec import BenchSpec, load
 from semcom.bench.table import table, write_table
 from semcom.cli.main import app
@@ -135,7 +135,7 @@ def test_plots_and_sheets(data, folder, tmp_path):
     assert pixels[14:214].std() > 20  # the first line shows pictures
 
 
-def test_codec_alone_is_drawn_next_to_published_anchors(photos, tmp_path):
+def test_codec_alone(photos, tmp_path):
     changes = {
         "link": None,
         "snr_db": None,
@@ -159,6 +159,18 @@ def test_anchors_name_their_sources_and_never_enter_results(data):
     methods = {point["method"] for point in points}
     assert {"StableCodec", "VTM", "PerCo (SD)"} <= methods
     assert not methods & {row["system"] for row in data["results"]}
+
+
+def test_anchors_are_drawn_for_kodak_without_channel_only(data):
+    def drawn(document):
+        figure = rate_figure(document, "psnr")
+        return any("published" in text.get_text() for text in figure.legends[0].get_texts())
+
+    alone = [row | {"snr_db": None} for row in data["results"] if row["snr_db"] == 15]
+    kodak = data | {"link": None, "results": alone, "images": ["kodim01.png"]}
+    assert drawn(kodak)
+    assert not drawn(kodak | {"images": ["kodim01.png", "other.png"]})
+    assert not drawn(data | {"images": ["kodim01.png"]})
 
 
 def duel(ours, theirs):
