@@ -94,7 +94,7 @@ def timed(captioner: PhotoCaptioner, pictures: list[torch.Tensor]) -> tuple[list
 
 def contact_sheet(rows: list[dict[str, Any]], pictures: list[torch.Tensor], file: Path) -> None:
     """Pictures four a row, captions below."""
-    width, height, lines, columns = 384, 256, 78, 4
+    width, height, lines, columns = 384, 256, 88, 4
     font = ImageFont.load_default(15)
     sheet = Image.new("RGB", (columns * width, -(-len(rows) // columns) * (height + lines)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -104,7 +104,7 @@ def contact_sheet(rows: list[dict[str, Any]], pictures: list[torch.Tensor], file
         x, y = i % columns * width, i // columns * (height + lines)
         sheet.paste(tile, (x + 4, y))
         text = f"{Path(row['image']).stem}: {row['caption']}\nbackground: {row['background'] or '(all key)'}"
-        draw.multiline_text((x + 4, y + height + 3), "\n".join(_wrapped(text, 50)), fill="black", font=font)
+        draw.multiline_text((x + 4, y + height + 3), "\n".join(_wrapped(text, 52)), fill="black", font=font)
     sheet.save(file, quality=88)
 
 
