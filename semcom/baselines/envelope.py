@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Metric = Callable[["Tensor", "Tensor"], "Tensor"]
 _HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim", "vsi", "topk_agreement"})
-_HOPELESS = 0.98  # faster schemes are not simulated: they lose as much at least
+HOPELESS = 0.98  # faster schemes are not simulated: they lose as much at least
 
 
 def higher_is_better(metric: str) -> bool:
@@ -130,7 +130,7 @@ def predict(
         if not hopeless:
             bler = float(link.error_probabilities([(protection, size)], snr_db, seeds).mean())
         predictions.append(Prediction(index, size, bler))
-        hopeless = hopeless or bler > _HOPELESS
+        hopeless = hopeless or bler > HOPELESS
     return predictions
 
 

@@ -137,12 +137,14 @@ class _Chooser:
 
     def _curve(self, system: System, name: str) -> RateQuality:
         """Quality over the range of bytes that any of the budgets leaves."""
-        sizes = [
-            prediction.num_bytes
+        predictions = [
+            prediction
             for budget in self._spec.budgets.values
             for snr_db in self._spec.snrs_db
             for prediction in self._predict(name, budget, snr_db)
         ]
+        hopeful = [prediction for prediction in predictions if prediction.bler <= envelope.HOPELESS]
+        sizes = [prediction.num_bytes for prediction in hopeful or predictions]
         spread = np.geomspace(min(sizes), max(sizes), _CURVE_POINTS).round().astype(int)
         metrics = {metric: parts.metric(metric) for metric in self._spec.metrics}
         return envelope.rate_quality(system, self._images, sorted(set(spread.tolist())), metrics)
