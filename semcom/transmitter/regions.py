@@ -18,7 +18,7 @@ from semcom.models.grid import CELL
 from semcom.models.imagenet import classes_of
 from semcom.transmitter.class_map import class_map
 from semcom.transmitter.features import FeatureExtractor, ImageFeatures
-from semcom.transmitter.importance import Importance, blobs_of, of_masks, refined
+from semcom.transmitter.importance import Importance, of_masks, refined
 from semcom.transmitter.prompts import PromptError, Prompts
 from semcom.transmitter.segmenter import Masks, Segmenter, View
 
@@ -130,8 +130,7 @@ class RegionSelector:
         seen = class_map(extractor, features, classes_of(prompts.key_class), *view.original)
         if not seen.present:
             return []
-        blobs = blobs_of(seen.values)
-        return [self._segmenter.from_boxes(view, blobs.boxes, blobs.maps)]
+        return [self._segmenter.from_points(view, seen.peaks)]
 
 
 def cell_means(values: Tensor, cell: int = CELL) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+from scipy import ndimage
 from segment_anything.modeling import Sam
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from semcom.models.sam import TinyImageEncoder
 from semcom.transmitter.features import ImageFeatures, frame_size, resized
 from semcom.transmitter.prompts import Box, Point
 
-_CERTAIN = 4.0  # logit at which a coarse mask counts as certain; training never shows SAM more
+_INSIDE = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,21 +73,23 @@ class Segmenter:
         return View(encoder(framed), size, (height, width))
 
     def from_points(self, view: View, points: Sequence[Point]) -> Masks:
-        """A mask per point (x, y) in pixels: of three candidates the one that SAM trusts most."""
-        where = self._coordinates(view, torch.tensor(points)[:, None])
-        return self._masks(view, (where, torch.ones(where.shape[:2])), None, None, best_of_3=True)
+        """A mask per point (x, y) in pixels: of three candidates the one that SAM trusts most.
 
-    def from_boxes(self, view: View, boxes: Sequence[Box], coarse: Tensor | None = None) -> Masks:
-        """A mask per box.
-
-        Args:
-            view: of the picture.
-            boxes: (x0, y0, x1, y1) in pixels.
-            coarse: [N,H,W] in [0,1], what is already known of each mask.
+        Of a mask in several pieces only the one under the point is kept.
         """
+        where = self._coordinates(view, torch.tensor(points)[:, None])
+        masks = self._masks(view, (where, torch.ones(where.shape[:2])), None, best_of_3=True)
+        pieces = [_piece(mask, point) for mask, point in zip(masks.probability, points, strict=True)]
+        return Masks(torch.stack(pieces), masks.quality)
+
+    def from_boxes(self, view: View, boxes: Sequence[Box]) -> Masks:
+        """A mask per box (x0, y0, x1, y1) in pixels; what lies outside the box is cut off."""
         corners = self._coordinates(view, torch.tensor(boxes).view(-1, 2, 2)).view(-1, 4)
-        known = None if coarse is None else self._mask_input(view, coarse)
-        return self._masks(view, None, corners, known, best_of_3=False)
+        masks = self._masks(view, None, corners, best_of_3=False)
+        inside = torch.zeros_like(masks.probability)
+        for mask, (x0, y0, x1, y1) in zip(inside, boxes, strict=True):
+            mask[math.floor(y0) : math.ceil(y1) + 1, math.floor(x0) : math.ceil(x1) + 1] = 1
+        return Masks(masks.probability * inside, masks.quality)
 
     @torch.inference_mode()
     def _masks(
@@ -94,11 +97,10 @@ class Segmenter:
         view: View,
         points: tuple[Tensor, Tensor] | None,
         boxes: Tensor | None,
-        coarse: Tensor | None,
         best_of_3: bool,
     ) -> Masks:
         encoder = self.sam.prompt_encoder
-        sparse, dense = encoder(points, boxes, coarse)
+        sparse, dense = encoder(points, boxes, None)
         logits, quality = self.sam.mask_decoder(
             view.embedding, encoder.get_dense_pe(), sparse, dense, multimask_output=best_of_3
         )
@@ -112,11 +114,11 @@ class Segmenter:
         scale = torch.tensor([view.size[1] / view.original[1], view.size[0] / view.original[0]])
         return places * scale
 
-    def _mask_input(self, view: View, coarse: Tensor) -> Tensor:
-        """Probabilities [N,H,W] as the logits [N,1,h,w] that the prompt encoder reads."""
-        height, width = view.size
-        side = self.sam.image_encoder.img_size
-        framed = F.interpolate(coarse[:, None], (height, width), mode="bilinear", antialias=True)
-        framed = F.pad(framed, (0, side - width, 0, side - height))
-        small = F.interpolate(framed, self.sam.prompt_encoder.mask_input_size, mode="area")
-        return torch.logit(small, eps=1e-6).clamp(-_CERTAIN, _CERTAIN)
+
+def _piece(probability: Tensor, point: Point) -> Tensor:
+    """[H,W] without the pieces of the mask that the point is not on; unchanged where it is on none."""
+    height, width = probability.shape
+    labels, _ = ndimage.label((probability > _INSIDE).numpy())
+    own = labels[min(int(point[1]), height - 1), min(int(point[0]), width - 1)]
+    others = (labels != own) & (labels > 0) if own else labels < 0
+    return probability.masked_fill(torch.from_numpy(others), 0)
