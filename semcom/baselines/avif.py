@@ -11,13 +11,11 @@ from semcom.baselines.codec import Codec, Pixels, whole
 from semcom.models import av1
 
 _SPEED, _QUICK_SPEED = 2, 6
-_LARGE, _LARGE_SPEED = 150_000, 4  # pixels from which on speed 2 costs many seconds for a per cent or two
 
 
 def encode(pixels: Pixels, quality: int, quick: bool = False) -> tuple[bytes, ...]:
     """Payload of [h,w,3] uint8 at a quality of 0 to 100."""
-    speed = _LARGE_SPEED if pixels.shape[0] * pixels.shape[1] > _LARGE else _SPEED
-    return (av1.encode(pixels, quality, speed=_QUICK_SPEED if quick else speed),)
+    return (av1.encode(pixels, quality, speed=_QUICK_SPEED if quick else _SPEED),)
 
 
 def decode(arrived: Sequence[bytes], sent: int, width: int, height: int) -> Pixels:
