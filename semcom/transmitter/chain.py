@@ -118,7 +118,7 @@ class Transmitter:
             message = self._fit(plan, thumb, budget)
             if message is not None:
                 return message
-        coarsest = self._message(plan, av1.encode(thumb, hci.MIN_QUALITY), hci.MIN_QUALITY)
+        coarsest = self._message(plan, hci.encode(thumb, hci.MIN_QUALITY), hci.MIN_QUALITY)
         raise BudgetError(budget.limit, budget.cost(packet_sizes(coarsest)), budget.unit)
 
     def _fit(self, plan: _Plan, thumb: NDArray[np.uint8], budget: Budget) -> Message | None:
@@ -138,7 +138,7 @@ class Transmitter:
                 return message
             # The key stream of the final HCI came out larger than that of the typical one.
             lower = hci.coarser(quality)
-            found = None if lower is None else (av1.encode(thumb, lower), lower)
+            found = None if lower is None else (hci.encode(thumb, lower), lower)
         return None
 
     def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:

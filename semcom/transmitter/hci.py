@@ -21,7 +21,8 @@ from semcom.models.grid import HCI_SCALE
 from semcom.models.pixels import to_pixels
 
 MIN_QUALITY, MAX_QUALITY = 1, 63
-_FINAL_SPEED, _FAST_SPEED, _QUICKEST_SPEED = 2, 6, 10
+_FINAL_SPEED = 3  # a fifth faster than 2, and 0.5 % larger at equal PSNR (six Kodak thumbnails)
+_FAST_SPEED, _QUICKEST_SPEED = 6, 10
 
 
 def thumbnail(image: Tensor) -> NDArray[np.uint8]:
@@ -29,6 +30,11 @@ def thumbnail(image: Tensor) -> NDArray[np.uint8]:
     full = Image.fromarray(to_pixels(image))
     size = (full.width // HCI_SCALE, full.height // HCI_SCALE)
     return np.asarray(full.resize(size, Image.Resampling.BICUBIC))
+
+
+def encode(thumb: NDArray[np.uint8], quality: int) -> bytes:
+    """Payload of [h,w,3] uint8 with the final setting."""
+    return av1.encode(thumb, quality, _FINAL_SPEED)
 
 
 def finest(thumb: NDArray[np.uint8], fits: Callable[[int], bool]) -> tuple[bytes, int] | None:

@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from semcom.models import av1
 from semcom.transmitter import hci
 
 
@@ -19,7 +18,7 @@ def thumb():
 
 @pytest.fixture(scope="module")
 def sizes(thumb):
-    return {q: len(av1.encode(thumb, q)) for q in range(hci.MIN_QUALITY, hci.MAX_QUALITY + 1)}
+    return {q: len(hci.encode(thumb, q)) for q in range(hci.MIN_QUALITY, hci.MAX_QUALITY + 1)}
 
 
 def test_finds_what_trying_every_quality_finds(thumb, sizes):
@@ -27,7 +26,7 @@ def test_finds_what_trying_every_quality_finds(thumb, sizes):
         payload, quality = hci.finest(thumb, lambda n, limit=limit: n <= limit)
         expected = max(q for q, size in sizes.items() if size <= limit)
         assert (len(payload), sizes[quality]) == (sizes[expected], sizes[expected])
-        assert payload == av1.encode(thumb, quality)
+        assert payload == hci.encode(thumb, quality)
 
 
 def test_none_when_the_coarsest_is_too_large(thumb, sizes):
@@ -37,10 +36,10 @@ def test_none_when_the_coarsest_is_too_large(thumb, sizes):
 def test_distinct_qualities_code_differently_and_leave_nothing_out(thumb):
     kept = hci.distinct_qualities()
     assert kept[-1] == hci.MAX_QUALITY
-    assert all(av1.encode(thumb, a) != av1.encode(thumb, b) for a, b in pairwise(kept[10:14]))
+    assert all(hci.encode(thumb, a) != hci.encode(thumb, b) for a, b in pairwise(kept[10:14]))
     for quality in (20, 30, 47):
         alike = min(q for q in kept if q >= quality)
-        assert av1.encode(thumb, quality) == av1.encode(thumb, alike)
+        assert hci.encode(thumb, quality) == hci.encode(thumb, alike)
 
 
 def test_coarser_walks_down_to_none():
