@@ -60,55 +60,51 @@ class OperatingPoint:
 def operating_points(
     spec: BenchSpec, found: Sequence[Photo], cache_file: Path | None, announce: Callable[[str], object]
 ) -> list[OperatingPoint]:
-    """All of a benchmark's; computed once, then read from `cache_file`, so that resuming costs nothing.
+    """All of a benchmark's, system by system.
+
+    What was chosen is kept in `cache_file`, so that going on, with more systems too, costs nothing.
 
     Raises:
         ValueError: a system or the link cannot be built.
     """
-    key = _key(spec, found)
-    if cache_file is not None and cache_file.exists():
-        stored = json.loads(cache_file.read_text())
-        if stored["key"] == key:
-            return [
-                OperatingPoint(**fields | {"snrs_db": tuple(fields["snrs_db"])})
-                for fields in stored["points"]
-            ]
-    points = [
-        OperatingPoint(label, budget, {}, spec.snrs_db)
-        for label in spec.systems
-        if label not in spec.adaptive
-        for budget in spec.budgets.values
-    ]
-    if spec.adaptive:
-        points += _Chooser(spec, found, announce).points()
-    if cache_file is not None:
-        document = {"key": key, "points": [asdict(point) for point in points]}
-        write_atomically(cache_file, json.dumps(document, indent=1).encode())
+    known = json.loads(cache_file.read_text()) if cache_file is not None and cache_file.exists() else {}
+    chooser: _Chooser | None = None
+    points: list[OperatingPoint] = []
+    for label in spec.systems:
+        if label not in spec.adaptive:
+            points += [OperatingPoint(label, budget, {}, spec.snrs_db) for budget in spec.budgets.values]
+            continue
+        key = _key(spec, label, found)
+        if key not in known:
+            announce(f"{label}: choosing MCSs")
+            chooser = chooser or _Chooser(spec, found)
+            known[key] = [asdict(point) for point in chooser.points(label)]
+            if cache_file is not None:
+                write_atomically(cache_file, json.dumps(known, indent=1).encode())
+        points += [OperatingPoint(**fields | {"snrs_db": tuple(fields["snrs_db"])}) for fields in known[key]]
     return points
 
 
 class _Chooser:
-    def __init__(self, spec: BenchSpec, found: Sequence[Photo], announce: Callable[[str], object]) -> None:
+    def __init__(self, spec: BenchSpec, found: Sequence[Photo]) -> None:
         from channels.spec import LinkSpec
 
-        self._spec, self._announce = spec, announce
+        self._spec = spec
         self._link = LinkSpec.model_validate(spec.link)
         self._images = [photos.load(photo.path) for photo in found[: spec.probes]]
         self._num_pixels = self._images[0][0].numel()
         self._seeds = [derive(spec.seed, "envelope", i) for i in range(spec.realisations)]
         self._predict = cache(self._predictions)
 
-    def points(self) -> list[OperatingPoint]:
+    def points(self, label: str) -> list[OperatingPoint]:
         return [
             OperatingPoint(label, budget, dict(mcs), tuple(snrs))
-            for label in self._spec.adaptive
             for budget, choices in self._of_system(label).items()
             for mcs, snrs in choices.items()
         ]
 
     def _of_system(self, label: str) -> dict[float, dict[tuple[tuple[str, int], ...], list[float]]]:
         """Budget to MCSs to the SNRs at which they are candidates."""
-        self._announce(f"{label}: choosing MCSs")
         described = self._spec.systems[label]
         system = parts.build_system(described.system or label, described.options)
         classes = envelope.protection_classes(_probe(system, self._images[0]))
@@ -159,8 +155,10 @@ def _probe(system: System, image: Tensor) -> Message:
         return system.encode(image, replace(budget, limit=error.smallest))
 
 
-def _key(spec: BenchSpec, found: Sequence[Photo]) -> str:
-    """What the choice depends on."""
-    described = spec.model_dump(mode="json", exclude={"description", "images", "trials", "pictures"})
+def _key(spec: BenchSpec, label: str, found: Sequence[Photo]) -> str:
+    """What the choice for a system depends on."""
+    decisive = {"link", "budgets", "snr_db", "metrics", "seed", "confirm", "realisations", "targets"}
+    described = spec.model_dump(mode="json", include=decisive)
+    described["system"] = [label, spec.systems[label].model_dump(mode="json")]
     described["probes"] = [photo.sha256 for photo in found[: spec.probes]]
     return sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -104,11 +104,12 @@ def test_what_no_scheme_can_carry_is_missing_with_its_reason(data):
 
 
 def test_going_on_simulates_nothing_and_gives_the_same(data, photos, folder):
-    before = sorted(folder.glob("shards/*"))
+    before, announced = sorted(folder.glob("shards/*")), []
     spec = BenchSpec.model_validate(described(photos))
-    again = runner.run(spec, folder, command="test", executor="serial")
+    again = runner.run(spec, folder, command="test", executor="serial", announce=announced.append)
     assert sorted(folder.glob("shards/*")) == before
     assert again["results"] == data["results"]
+    assert announced == []  # no MCS was chosen again
 
 
 def test_columns_are_compressai_lists(data):
