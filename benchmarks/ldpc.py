@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.special import log_ndtr
 from scipy.stats import binomtest, norm
 from sionna.phy import config
 from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
@@ -101,7 +102,7 @@ def probit_fit(counts: Counts, prior_slope: float | None = None) -> tuple[float,
         argument = parameters[0] + slope(parameters) * (ebno - center)
         prior = 0.0 if prior_slope is None else ((parameters[1] - math.log(prior_slope)) / PRIOR_SD) ** 2 / 2
         return prior - float(
-            (errors * norm.logcdf(-argument) + (trials - errors) * norm.logcdf(argument)).sum()
+            (errors * log_ndtr(-argument) + (trials - errors) * log_ndtr(argument)).sum()
         )
 
     start = 1.0 if prior_slope is None else math.log(prior_slope)
