@@ -20,13 +20,15 @@ _SLOW = 0.1
 class SinrSampler:
     """SINRs of the unbiased LMMSE receiver on a thinned resource grid.
 
-    At most 64 subcarriers are sampled, and one instant a slot where the channel moves slowly. The error of
-    the channel estimate counts as noise.
+    At most 64 subcarriers are sampled, and one instant a slot where the channel moves slowly. The error e of
+    the channel estimate counts as noise: with r receive antennas the matched filter's output
+    (h + e)^H (h x + n) has, beside |h|^2 x, power |h|^2 (N0 + E|e|^2) + r N0 E|e|^2. The last term is what
+    costs most at low SNR.
     """
 
     def __init__(self, spec: LinkSpec, front_end: OfdmFrontEnd) -> None:
         ofdm = spec.ofdm
-        self._front_end = front_end
+        self._front_end, self._csi = front_end, ofdm.csi
         self._data_symbols = [t for t in range(ofdm.num_ofdm_symbols) if t not in ofdm.pilot_symbols]
         step = -(-ofdm.num_subcarriers // _SUBCARRIER_SAMPLES)
         self._subcarriers = torch.arange(step // 2, ofdm.num_subcarriers, step)
@@ -41,20 +43,21 @@ class SinrSampler:
         snrs, which = np.unique(snr_db, return_inverse=True)
         no = torch.tensor([10 ** (-snr / 10) for snr in snrs], dtype=torch.float32)
         error = self._front_end.error_variance(no)[:, :, self._data_symbols][..., self._subcarriers]
-        noise = (no[:, None, None] + error.sum(dim=1))[which, None]  # [bursts, 1, symbols, subcarriers]
+        if self._csi == "lmmse":
+            # As if the estimate were scaled to be unbiased, which changes nothing that matters: E|h|^2 a
+            # stream is one over their number
+            error = error / (1 - error * error.shape[1]).clamp_min(1e-6)
+        error = error.sum(dim=1)[which, None]  # [bursts, 1, symbols, subcarriers]
+        no = no[which, None, None, None]
         h = self._front_end.sampled_channels(
             seeds, first_slots, num_slots, self._samples_a_slot, self._subcarriers
         )
         if self._samples_a_slot > 1:
             h = h[..., self._data_symbols, :]
-        sinr = _single(h, noise) if h.shape[2:4] == (1, 1) else _multiplexed(h, noise)
+        power = (h.real.square() + h.imag.square()).sum(dim=(2, 3)).clamp_min(1e-12)
+        noise = no + error * (1 + no * h.shape[2] / power)
+        sinr = power / noise if h.shape[2:4] == (1, 1) else _multiplexed(h, noise)
         return sinr.double().flatten(1, 2).numpy()
-
-
-def _single(h: Tensor, noise: Tensor) -> Tensor:
-    """One stream, one antenna: |h|^2 / N0, [bursts, slots, symbols, subcarriers]."""
-    h = h[:, :, 0, 0]
-    return (h.real.square() + h.imag.square()) / noise
 
 
 def _multiplexed(h: Tensor, noise: Tensor) -> Tensor:
