@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 
 _FORMAT = ">BHHBB"
-HEADER_VERSION = 1
+HEADER_VERSION = 2
 NUM_BYTES = struct.calcsize(_FORMAT)
 
 
@@ -22,7 +22,7 @@ class Header:
         width, height: of the picture in pixels, 1–65535.
         quality: AV1 quality of the HCI, 0–63.
         key_packets: packets of the key stream.
-        has_card, has_caption: whether a colour card and a caption were sent.
+        has_card, has_caption, has_words: whether a colour card, a caption and pseudo-words were sent.
     """
 
     width: int
@@ -31,16 +31,17 @@ class Header:
     key_packets: int
     has_card: bool
     has_caption: bool
+    has_words: bool
 
     def to_bytes(self) -> bytes:
         """Seven bytes, big-endian."""
-        first = HEADER_VERSION << 2 | self.has_caption << 1 | self.has_card
+        first = HEADER_VERSION << 3 | self.has_words << 2 | self.has_caption << 1 | self.has_card
         return struct.pack(_FORMAT, first, self.width, self.height, self.quality, self.key_packets)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Header:
         """Inverse of `to_bytes`. Raises `HeaderError`."""
-        if len(data) != NUM_BYTES or data[0] >> 2 != HEADER_VERSION:
+        if len(data) != NUM_BYTES or data[0] >> 3 != HEADER_VERSION:
             raise HeaderError(f"not a semantic header of version {HEADER_VERSION}: {data.hex()!r}")
         first, width, height, quality, key_packets = struct.unpack(_FORMAT, data)
-        return cls(width, height, quality, key_packets, bool(first & 1), bool(first & 2))
+        return cls(width, height, quality, key_packets, bool(first & 1), bool(first & 2), bool(first & 4))

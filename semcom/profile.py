@@ -35,11 +35,14 @@ class Profile:
 
     Args:
         name: of the profile.
+        folder: it was read from.
         parts: configuration and tensors per part.
     """
 
-    def __init__(self, name: str, parts: Mapping[str, tuple[dict[str, Any], dict[str, Tensor]]]) -> None:
-        self.name, self._parts = name, parts
+    def __init__(
+        self, name: str, folder: Path, parts: Mapping[str, tuple[dict[str, Any], dict[str, Tensor]]]
+    ) -> None:
+        self.name, self._folder, self._parts = name, folder, parts
 
     @classmethod
     def open(cls, source: str | Path = "tiny") -> Profile:
@@ -52,7 +55,7 @@ class Profile:
         folder = _folder(source)
         manifest = _manifest(folder)
         parts = {part: _read_part(folder, part, entry) for part, entry in manifest["parts"].items()}
-        return cls(str(manifest["name"]), parts)
+        return cls(str(manifest["name"]), folder, parts)
 
     def __contains__(self, part: str) -> bool:
         return part in self._parts
@@ -73,6 +76,11 @@ class Profile:
                 f"profile {self.name}: part {part} does not fit its model: {reason}"
             ) from error
         return model.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+
+    def card(self, part: str) -> dict[str, Any]:
+        """How a part was trained."""
+        card: dict[str, Any] = json.loads((self._folder / f"{part}.card.json").read_text())
+        return card
 
     def tensors(self, part: str) -> dict[str, Tensor]:
         """Tensors of a part that is not a network, such as integer tables."""

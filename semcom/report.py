@@ -18,6 +18,7 @@ from semcom.link import PerfectLink, Transmission
 from semcom.message import Budget, BudgetError
 from semcom.metrics.psnr import psnr
 from semcom.metrics.ssim import ssim
+from semcom.metrics.topk import topk_agreement
 from semcom.models.pixels import to_pixels
 from semcom.packets import bits_on_wire, bpp
 from semcom.provenance import provenance
@@ -70,6 +71,8 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
         "psnr": psnr(picture, target).item(),
         "ssim": ssim(picture, target).item(),
         "received_share": _share(reconstruction.received),
+        "top1_agreement": topk_agreement(picture, target, 1).item(),
+        "top5_agreement": topk_agreement(picture, target, 5).item(),
         "caption": reconstruction.caption,
         "notes": list(reconstruction.notes),
         "seconds": dict(reconstruction.seconds),

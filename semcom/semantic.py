@@ -12,16 +12,19 @@ from semcom.models.captioner import Captioner
 from semcom.models.efficientnet import EfficientNetLite0
 from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import KeyTransform
+from semcom.models.pseudo_words import PseudoWordEncoder
 from semcom.models.sam import published_sam, tiny_sam
 from semcom.models.u2net import U2NetP
 from semcom.profile import Profile
-from semcom.receiver.chain import Receiver
-from semcom.receiver.decoder import ResidualDecoder
+from semcom.receiver.chain import ReceiveOptions, Receiver
+from semcom.receiver.decoder import MultimodalDecoder
 from semcom.receiver.enhancer import Enhancer
+from semcom.receiver.quantization import Quantization, quantise_decoder, quantise_enhancer
 from semcom.transmitter import captions
 from semcom.transmitter.captions import CaptionEncoder, Describer, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.chain import TransmitOptions, Transmitter
 from semcom.transmitter.features import FeatureExtractor
+from semcom.transmitter.pseudo_words import PseudoWordSender
 from semcom.transmitter.regions import RegionSelector
 from semcom.transmitter.segmenter import Segmenter
 
@@ -33,6 +36,8 @@ class SemanticSystem:
         profile: name of a shipped profile or path of a folder.
         options: what the transmitter sends, for every picture.
         captioner: hub id or folder of an image-to-text model instead of the profile's captioner.
+        receive: steps and seed of the decoder.
+        quantization: precision of the receiver's networks.
         sam_checkpoint: file of a published `vit_b`, `vit_l` or `vit_h`, instead of the profile's segmenter.
 
     Raises:
@@ -46,6 +51,8 @@ class SemanticSystem:
         options: TransmitOptions | None = None,
         captioner: str | None = None,
         sam_checkpoint: str | Path | None = None,
+        receive: ReceiveOptions | None = None,
+        quantization: str = "int8",
     ) -> None:
         opened = Profile.open(profile)
         stored = opened.tensors("key_tables")
@@ -53,11 +60,16 @@ class SemanticSystem:
         self.options = options or TransmitOptions()
         transform = opened.build("key_transform", KeyTransform)
         selector = _selector(opened, sam_checkpoint)
-        coder = CaptionCoder.from_tensors(opened.tensors("vocabulary")) if "vocabulary" in opened else None
+        coder = CaptionCoder.from_tensors(opened.tensors("vocabulary"))
         describer = _describer(opened, self.options.caption, captioner, coder)
-        self.transmitter = Transmitter(selector, transform, tables, CaptionEncoder(coder, describer))
-        enhancer, decoder = opened.build("enhancer", Enhancer), opened.build("decoder", ResidualDecoder)
-        self.receiver = Receiver(enhancer, decoder, transform, tables, coder)
+        extractor = FeatureExtractor(opened.build("backbone", EfficientNetLite0))
+        words = PseudoWordSender(extractor, opened.build("pseudo_words", PseudoWordEncoder))
+        self.transmitter = Transmitter(selector, transform, tables, CaptionEncoder(coder, describer), words)
+        level = Quantization(quantization)
+        enhancer = opened.build("enhancer", Enhancer)
+        enhancer = quantise_enhancer(enhancer, level, opened.tensors("enhancer_ranges"))
+        decoder = quantise_decoder(opened.build("decoder", MultimodalDecoder), level)
+        self.receiver = Receiver(enhancer, decoder, transform, tables, coder, receive or ReceiveOptions())
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """See `semcom.message.System`."""

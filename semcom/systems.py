@@ -12,6 +12,7 @@ from semcom.message import System
 def _semantic(
     profile: str = "tiny",
     key_area: float = 0.3,
+    key_share: float = 0.25,
     card: bool = True,
     caption: str = "auto",
     captioner: str | None = None,
@@ -20,19 +21,27 @@ def _semantic(
     key_class: str | None = None,
     mask: str | None = None,
     sam_checkpoint: str | None = None,
+    num_words: int = 16,
+    steps: int = 1,
+    decoder_seed: int = 0,
+    quantization: str = "int8",
 ) -> System:
+    from semcom.receiver.chain import ReceiveOptions
     from semcom.semantic import SemanticSystem
     from semcom.transmitter.chain import TransmitOptions
     from semcom.transmitter.prompts import load_mask, make_prompts
 
     options = TransmitOptions(
         key_area=key_area,
+        key_share=key_share,
         key_mask=None if mask is None else load_mask(mask),
         prompts=make_prompts(points, boxes, key_class),
         card=card,
         caption=caption,
+        num_words=num_words,
     )
-    return SemanticSystem(profile, options, captioner, sam_checkpoint)
+    receive = ReceiveOptions(steps, decoder_seed)
+    return SemanticSystem(profile, options, captioner, sam_checkpoint, receive, quantization)
 
 
 def _classical(codec: str) -> System:

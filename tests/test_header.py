@@ -9,9 +9,9 @@ from semcom.header import NUM_BYTES, Header, HeaderError
 SIDES, FLAGS = st.integers(1, 65535), st.booleans()
 
 
-@given(SIDES, SIDES, st.integers(0, 63), st.integers(0, 255), FLAGS, FLAGS)
-def test_round_trip(width, height, quality, key_packets, has_card, has_caption):
-    header = Header(width, height, quality, key_packets, has_card, has_caption)
+@given(SIDES, SIDES, st.integers(0, 63), st.integers(0, 255), FLAGS, FLAGS, FLAGS)
+def test_round_trip(width, height, quality, key_packets, has_card, has_caption, has_words):
+    header = Header(width, height, quality, key_packets, has_card, has_caption, has_words)
     data = header.to_bytes()
     assert len(data) == NUM_BYTES == 7
     assert Header.from_bytes(data) == header
@@ -19,5 +19,5 @@ def test_round_trip(width, height, quality, key_packets, has_card, has_caption):
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 6, b"\xff" + b"\x00" * 6, b"\x00" * 8])
 def test_foreign_bytes_are_refused(data):
-    with pytest.raises(HeaderError, match="version 1"):
+    with pytest.raises(HeaderError, match="version 2"):
         Header.from_bytes(data)

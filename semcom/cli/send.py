@@ -28,6 +28,15 @@ class Csi(enum.StrEnum):
     PERFECT = "perfect"
 
 
+class Precision(enum.StrEnum):
+    """Of the receiver's networks; the same names as `semcom.receiver.quantization.Quantization`."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    INT8 = "int8"
+    NF4 = "nf4"
+
+
 def send(
     image: Annotated[Path, typer.Argument(help="Photo, 64×64 to 4096×4096 pixels.")],
     snr_db: Annotated[float, typer.Option(help="Es/N0 per resource element in dB.")] = 15.0,
@@ -59,6 +68,11 @@ def send(
     caption: Annotated[
         str, typer.Option(help="auto, none, background (of what is not key), or your own caption.")
     ] = "auto",
+    num_words: Annotated[int, typer.Option(help="Pseudo-words to send.", min=0, max=64)] = 16,
+    steps: Annotated[int, typer.Option(help="Steps of the diffusion decoder.", min=1, max=8)] = 1,
+    quantization: Annotated[
+        Precision, typer.Option(help="Precision of the receiver's networks.")
+    ] = Precision.INT8,
     profile: Annotated[str, typer.Option(help="Profile name or folder.")] = "tiny",
     seed: Annotated[int, typer.Option(help="Of the channel realisation and the noise.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
@@ -80,6 +94,7 @@ def send(
         spec = link_spec(options if link is None else read_yaml(link))
         from channels.digital import DigitalLink
         from semcom.link import ChannelLink, transmit
+        from semcom.receiver.chain import ReceiveOptions
         from semcom.report import write_report
         from semcom.semantic import SemanticSystem
         from semcom.transmitter.chain import TransmitOptions
@@ -92,8 +107,10 @@ def send(
             prompts=Prompts(parse_points(points or []), parse_boxes(boxes or []), key_class),
             card=card,
             caption=caption,
+            num_words=num_words,
         )
-        system = SemanticSystem(profile, wishes)
+        receive = ReceiveOptions(steps)
+        system = SemanticSystem(profile, wishes, receive=receive, quantization=quantization.value)
         budget = _budget(photo, carrier, bpp, cbr)
         result = transmit(photo, system, carrier, budget, snr_db, seed, announce)
         announce("writing the report")

@@ -14,8 +14,9 @@ from semcom.cli.errors import one_line_errors
 class StageName(enum.StrEnum):
     """Stages of the embedded profile, in training order."""
 
-    ENHANCER = "enhancer"
     KEY_CODEC = "key_codec"
+    ENHANCER = "enhancer"
+    QUANTISE = "quantise"
     DECODER = "decoder"
     SEGMENTER = "segmenter"
     CAPTIONER = "captioner"

@@ -1,7 +1,7 @@
 """Top-k agreement: whether a classifier still sees in the reconstruction what it saw in the original.
 
-EfficientNet-Lite0 on the middle square of the picture; the class of the original is the classifier's own,
-so no labels are needed.
+EfficientNet-Lite0, the backbone of profile `tiny`, on the middle square of the picture; the class of the
+original is the classifier's own, so no labels are needed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from semcom.models.efficientnet import EfficientNetLite0, center_crop
+from semcom.profile import Profile
 
 
 @torch.inference_mode()
@@ -25,9 +26,6 @@ def topk_agreement(preds: Tensor, target: Tensor, k: int = 5) -> Tensor:
 
     Returns:
         [B] float, 1 where they agree, else 0.
-
-    Raises:
-        PretrainedError: the classifier's weights can neither be found nor fetched.
     """
     original = _classifier()(center_crop(target)).argmax(1, keepdim=True)
     guesses = _classifier()(center_crop(preds)).topk(k).indices
@@ -36,4 +34,4 @@ def topk_agreement(preds: Tensor, target: Tensor, k: int = 5) -> Tensor:
 
 @cache
 def _classifier() -> EfficientNetLite0:
-    return EfficientNetLite0.pretrained()
+    return Profile.open("tiny").build("backbone", EfficientNetLite0)

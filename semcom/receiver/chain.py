@@ -1,9 +1,10 @@
 """Receiver: whatever arrived becomes a picture.
 
-hci ──► AV1 decoder ──► enhancer ──► x0 ─┐
-card (only when the HCI is lost) ──► x0 ─┴─► decoder ──► picture
-mask, key packets ──► latents, holes ────────┘
-caption ──► text
+hci ──► AV1 decoder ──(+ key latents)──► enhancer ──► x0 ──► MGDD ──► picture
+mask, key packets ──► latents, holes ────────┴────────────────┘ ▲
+caption, spw ──────────────────────────────────► tokens ────────┘
+
+When the HCI is lost, MGDD makes one from the colour card and the tokens, and the enhancer goes on from it.
 """
 
 from __future__ import annotations
@@ -11,21 +12,47 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from semcom.header import Header
 from semcom.message import ReceivedMessage, Reconstruction
-from semcom.models import av1, key_bitstream, keymap
+from semcom.models import av1, fsq, key_bitstream, keymap
 from semcom.models.caption_code import CaptionCoder
-from semcom.models.grid import hci_size, key_grid
+from semcom.models.fsq import FSQ
+from semcom.models.grid import CELL, hci_size, key_grid
 from semcom.models.key_bitstream import LatentTables
-from semcom.models.key_transform import KeyTransform
+from semcom.models.key_transform import CELL_SIDE, KeyTransform
 from semcom.models.pixels import to_tensor
 from semcom.receiver.concealment import from_card, grey_picture
-from semcom.receiver.decoder import ResidualDecoder
+from semcom.receiver.decoder import Guidance, MultimodalDecoder, caption_tokens, denoise
 from semcom.receiver.enhancer import Enhancer
+
+_MAX_STEPS = 8
+_GENERATED_QUALITY = 20  # what the enhancer is told of an HCI that MGDD made
+
+
+@dataclass(frozen=True)
+class ReceiveOptions:
+    """What the user may steer.
+
+    Attributes:
+        steps: of the diffusion decoder, 1 to 8; more are slower.
+        seed: of its noise.
+
+    Raises:
+        ValueError: fewer than 1 or more than 8 steps.
+    """
+
+    steps: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= _MAX_STEPS:
+            raise ValueError(f"steps is {self.steps}: give 1 to {_MAX_STEPS} decoder steps")
 
 
 class Receiver:
@@ -33,22 +60,25 @@ class Receiver:
 
     Args:
         enhancer: restores the HCI to full size.
-        decoder: corrects the restored picture, knowing where detail arrived.
+        decoder: refines the restored picture, and makes one when the HCI is lost.
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
-        captions: reads captions; None where the profile has no vocabulary.
+        captions: reads captions.
+        options: of the decoder.
     """
 
     def __init__(
         self,
         enhancer: Enhancer,
-        decoder: ResidualDecoder,
+        decoder: MultimodalDecoder,
         transform: KeyTransform,
         tables: LatentTables,
-        captions: CaptionCoder | None,
+        captions: CaptionCoder,
+        options: ReceiveOptions,
     ) -> None:
         self.enhancer, self.decoder, self.transform, self.tables = enhancer, decoder, transform, tables
-        self.captions = captions
+        self.captions, self.options = captions, options
+        self._fsq = FSQ()
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """Picture [3,H,W] of the size sent, whatever is missing; `notes` say what was."""
@@ -61,16 +91,23 @@ class Receiver:
         with clock("parse"):
             thumb = self._hci(received, header)
             key_map, latents, arrived = self._key(received, header)
-            caption = self._caption(received)
+            caption, words = self._caption(received), self._words(received)
+        notes = _losses(received, header)
+        guidance = self._guidance(caption, words, latents, key_map, arrived)
+        if thumb is None:
+            with clock("generate"):
+                source = self._generated(received, header, guidance)
+            quality, detail = _GENERATED_QUALITY, torch.zeros_like(source[:1])
+        else:
+            source = (thumb + self.transform.residual(latents[None])[0]).clamp(0, 1)
+            quality = header.quality
+            detail = arrived[None].float().repeat_interleave(CELL_SIDE, 1).repeat_interleave(CELL_SIDE, 2)
         with clock("enhance"):
-            x0, notes = self._restored(received, header, thumb, latents)
-        with clock("decode"):
-            image = self.decoder.correct(x0, latents, key_map[None].float(), arrived[None].float())
-        if header.has_caption and caption is None:
-            notes.append("caption lost")
-        lost = sum(chunk is None for chunk in received.chunks("key"))
-        if lost:
-            notes.append(f"{lost} of {header.key_packets} key packets lost")
+            image = self.enhancer.restore(source, quality, detail)
+        if thumb is not None:
+            with clock("decode"):
+                known = replace(guidance, hci=source[None], has_hci=torch.ones(1))
+                image = self._denoise(image, known)
         return Reconstruction(
             image=image[:, : header.height, : header.width].contiguous(),
             key_mask=key_map,
@@ -93,15 +130,47 @@ class Receiver:
         data = next(iter(received.chunks("caption")), None)
         return None if data is None or self.captions is None else self.captions.decode(data)
 
-    def _restored(
-        self, received: ReceivedMessage, header: Header, thumb: Tensor | None, latents: Tensor
-    ) -> tuple[Tensor, list[str]]:
-        if thumb is not None:
-            refined = (thumb + self.transform.residual(latents[None])[0]).clamp(0, 1)
-            return self.enhancer.restore(refined, header.quality), []
+    def _words(self, received: ReceivedMessage) -> Tensor | None:
+        """[1,N,5] quantised pseudo-words."""
+        data = next(iter(received.chunks("spw")), None)
+        return None if data is None else self._fsq.values(fsq.unpack(data))[None]
+
+    def _guidance(
+        self, caption: str | None, words: Tensor | None, latents: Tensor, key_map: Tensor, arrived: Tensor
+    ) -> Guidance:
+        """All but the HCI."""
+        text = caption_tokens(self.captions.vocabulary, caption or "")
+        height, width = (CELL_SIDE * side for side in key_map.shape)
+        return Guidance(
+            hci=torch.zeros(1, 3, height, width),
+            has_hci=torch.zeros(1),
+            latents=latents[None],
+            key_map=key_map[None, None].float(),
+            arrived=arrived[None, None].float(),
+            text=text[None],
+            words=torch.zeros(1, 0, len(fsq.LEVELS)) if words is None else words,
+            has_words=torch.full((1,), float(words is not None)),
+        )
+
+    def _denoise(self, x0: Tensor, guidance: Guidance) -> Tensor:
+        return denoise(self.decoder, x0[None], guidance, self.options.steps, self.options.seed)[0]
+
+    def _generated(self, received: ReceivedMessage, header: Header, guidance: Guidance) -> Tensor:
+        """A quarter-size picture [3,h,w] of the colour card, the caption and the pseudo-words."""
         card = next(iter(received.chunks("card")), None)
-        note = "HCI lost: colour card only" if card is not None else "HCI and colour card lost: grey picture"
-        return from_card(card, header.width, header.height), [note]
+        width, height = hci_size(header.width, header.height)
+        sketch = from_card(card, header.width, header.height, (height, width))
+        rows, columns = -(-height // CELL), -(-width // CELL)
+        sketch = F.pad(sketch[None], (0, columns * CELL - width, 0, rows * CELL - height), mode="replicate")
+        nothing = torch.zeros(1, 1, rows, columns)
+        own = replace(
+            guidance,
+            hci=torch.zeros(1, 3, CELL_SIDE * rows, CELL_SIDE * columns),
+            latents=torch.zeros(1, guidance.latents.shape[1], rows, columns),
+            key_map=nothing,
+            arrived=nothing,
+        )
+        return self._denoise(sketch[0], own)[:, :height, :width]
 
     def _key(self, received: ReceivedMessage, header: Header) -> tuple[Tensor, Tensor, Tensor]:
         """Key map, latents and arrived cells; without the mask the key packets cannot be read."""
@@ -111,6 +180,24 @@ class Receiver:
         packets = received.chunks("key") if mask is not None else ()
         latents, arrived = key_bitstream.decode(packets, key_map.numpy(), self.tables)
         return key_map, torch.from_numpy(latents).float(), torch.from_numpy(arrived)
+
+
+def _losses(received: ReceivedMessage, header: Header) -> list[str]:
+    """What was sent and did not arrive, in words."""
+    notes = []
+    if next(iter(received.chunks("hci")), None) is None:
+        has_card = next(iter(received.chunks("card")), None) is not None
+        notes.append("HCI lost: generated from " + ("the colour card" if has_card else "grey"))
+    for name, stream, sent in (
+        ("caption", "caption", header.has_caption),
+        ("pseudo-words", "spw", header.has_words),
+    ):
+        if sent and next(iter(received.chunks(stream)), None) is None:
+            notes.append(f"{name} lost")
+    lost = sum(chunk is None for chunk in received.chunks("key"))
+    if lost:
+        notes.append(f"{lost} of {header.key_packets} key packets lost")
+    return notes
 
 
 class _Clock:

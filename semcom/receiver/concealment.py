@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from semcom.models import card
-from semcom.models.grid import padded_size
 
 GREY = 0.5
 
@@ -16,9 +15,8 @@ def grey_picture(width: int, height: int) -> Tensor:
     return torch.full((3, height, width), GREY)
 
 
-def from_card(data: bytes | None, width: int, height: int) -> Tensor:
-    """Smooth picture [3,H',W'] on the padded grid from the colour card, grey without one."""
-    padded_width, padded_height = padded_size(width, height)
+def from_card(data: bytes | None, width: int, height: int, size: tuple[int, int]) -> Tensor:
+    """Smooth picture [3,*size] from the colour card of a width × height picture, grey without one."""
     if data is None:
-        return grey_picture(padded_width, padded_height)
-    return card.decode(data, height, width, (padded_height, padded_width))
+        return grey_picture(size[1], size[0])
+    return card.decode(data, height, width, size)

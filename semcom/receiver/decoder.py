@@ -1,79 +1,263 @@
-"""One-step residual decoder: the restored picture, corrected by the key latents that arrived.
+"""MGDD, the multimodal-guided diffusion decoder (MTGC, arXiv 2512.06344), in pixel space.
 
-    x0 ─► space-to-depth 8 ─┐
-    latents, key map, holes ┴► [bottleneck × 8] ─► ↑2 ─► ↑2 ─► ↑2 ─► residual ─(+ x0)─► picture
+    noisy residual ┐
+    x0 ────────────┴► space-to-depth 8 ─► UNet ─► ↑2 ─► ↑2 ─► ↑2 ─► residual ─(+ x0)─► picture
+    HCI, key latents, key map, holes ─► ControlNet ─┘ └─ cross-attention ◄─ caption, pseudo-words
 
-Works at 1/8 resolution in pixel space; the picture grows back through convolutions at 1/4 and 1/2, so
-that no 8×8 grid shows. Starts at zero residual: never worse than the enhancer before training.
+`diffusers`' UNet2DConditionModel and ControlNetModel, as a Stable-Diffusion-sized profile has, in a small
+configuration. The network predicts the clean picture from any noise level; at the noisiest one, a single
+step is the reconstruction, and 2 to 8 steps refine it. The picture grows back through convolutions
+at 1/4 and 1/2, so that no 8×8 grid shows. The residual starts at zero: never worse than x0 untrained.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import torch
 import torch.nn.functional as F
+from diffusers.models.controlnets.controlnet import ControlNetModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel
 
-from semcom.models.blocks import Bottleneck
+from semcom.models.caption_vocabulary import Vocabulary
+from semcom.models.pseudo_words import PseudoWordReader
 
-_TILE = 512  # pixels
-_MARGIN = 64  # pixels of context around a tile, whole key cells
+PATCH = 8
+_PATCH_VALUES = 3 * PATCH**2
+_RESIDUAL_GAIN = 8.0  # residuals are about an eighth of a unit strong; diffusion wants unit strength
+TEXT_TOKENS = 40
+_TILE = 1024  # pixels; bounds memory and the cost of attention at any picture size
+_OVERLAP = 128  # pixels that neighbouring tiles share and fade across
+_STRIDE = 32  # of the UNet's coarsest scale
 
 
-class ResidualDecoder(nn.Module):
-    """Residual of the restored picture.
+@dataclass(frozen=True)
+class Guidance:
+    """What the decoder knows besides x0; every part may be missing, and was in training.
 
-    Args:
-        channels: latents per 16×16 cell.
-        width: features at 1/8 resolution.
-        num_blocks: bottleneck blocks.
+    Attributes:
+        hci: [B,3,H/4,W/4] in [0,1], zero where `has_hci` is 0.
+        has_hci: [B] 1 or 0.
+        latents: [B,32,H/16,W/16] key latents, zero where none arrived.
+        key_map, arrived: [B,1,H/16,W/16] key cells, and those whose latents arrived.
+        text: [B,40] token ids of the caption, padded with 0; all zero without one.
+        words: [B,N,5] quantised pseudo-words.
+        has_words: [B] 1 or 0.
     """
 
-    def __init__(self, channels: int = 32, width: int = 192, num_blocks: int = 8) -> None:
+    hci: Tensor
+    has_hci: Tensor
+    latents: Tensor
+    key_map: Tensor
+    arrived: Tensor
+    text: Tensor
+    words: Tensor
+    has_words: Tensor
+
+
+class MultimodalDecoder(nn.Module):
+    """See the module docstring.
+
+    Args:
+        vocabulary: number of caption tokens.
+        widths: channels at 1/8, 1/16 and 1/32.
+        token_width: of caption and pseudo-word tokens.
+    """
+
+    def __init__(
+        self, vocabulary: int = 4096, widths: Sequence[int] = (64, 96, 128), token_width: int = 128
+    ) -> None:
         super().__init__()
-        self.picture = nn.Conv2d(3 * 64, width, 1)
-        self.control = nn.Conv2d(channels + 2, 4 * width, 3, padding=1)
-        self.blocks = nn.Sequential(*(Bottleneck(width) for _ in range(num_blocks)))
-        self.at_quarter = nn.Conv2d(width // 4, 64, 3, padding=1)
+        shared = {
+            "block_out_channels": tuple(widths),
+            "layers_per_block": 1,
+            "cross_attention_dim": token_width,
+            "attention_head_dim": 4,
+            "norm_num_groups": 16,
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        }
+        self.unet = UNet2DConditionModel(
+            in_channels=2 * _PATCH_VALUES,
+            out_channels=4 * 64,
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            **shared,
+        )
+        self.control = ControlNetModel(
+            in_channels=2 * _PATCH_VALUES,
+            conditioning_channels=4 * 3 + 32 + 3,
+            conditioning_embedding_out_channels=(widths[0],),
+            **shared,
+        )
+        self.text = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=vocabulary,
+                hidden_size=token_width,
+                intermediate_size=2 * token_width,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                max_position_embeddings=TEXT_TOKENS,
+                bos_token_id=0,
+                eos_token_id=0,
+            )
+        )
+        self.reader = PseudoWordReader(token_width)
+        self.missing = nn.Parameter(torch.randn(2, token_width) / 8)  # no caption, no pseudo-words
+        self.at_quarter = nn.Conv2d(64, 64, 3, padding=1)
         self.at_half = nn.Conv2d(16, 32, 3, padding=1)
         self.rgb = nn.Conv2d(32, 12, 3, padding=1)
         nn.init.zeros_(self.rgb.weight)
-        assert self.rgb.bias is not None
-        nn.init.zeros_(self.rgb.bias)
+        nn.init.zeros_(self.rgb.bias)  # type: ignore[arg-type]
 
-    def forward(self, x0: Tensor, latents: Tensor, key_map: Tensor, arrived: Tensor) -> Tensor:
-        """Corrected pictures.
+    def forward(self, noisy: Tensor, level: Tensor, x0: Tensor, guidance: Guidance) -> Tensor:
+        """Clean residual of pictures.
 
         Args:
-            x0: [B,3,H,W] restored pictures, H and W multiples of 16.
-            latents: [B,C,H/16,W/16], zero where nothing arrived.
-            key_map: [B,1,H/16,W/16] 1 in key cells.
-            arrived: [B,1,H/16,W/16] 1 where latents arrived.
+            noisy: [B,192,H/8,W/8] noisy residual in diffusion units (see `to_diffusion`).
+            level: [B] time step, 0 to 999; 999 is pure noise.
+            x0: [B,3,H,W] first pictures, H and W multiples of 32.
+            guidance: of the same pictures.
 
         Returns:
-            [B,3,H,W], not clipped.
+            [B,3,H,W] to be added to x0; not clipped.
         """
-        guide = F.pixel_shuffle(self.control(torch.cat((latents / 4, key_map, arrived), 1)), 2)
-        features = self.blocks(self.picture(F.pixel_unshuffle(x0, 8) - 0.5) + guide)
+        precision = self.rgb.weight.dtype
+        tokens = self._tokens(guidance)
+        sample = torch.cat((noisy, 2 * F.pixel_unshuffle(x0, PATCH) - 1), 1).to(precision)
+        down, middle = self.control(
+            sample, level, tokens, controlnet_cond=self._condition(guidance).to(precision), return_dict=False
+        )
+        (features,) = self.unet(
+            sample,
+            level,
+            tokens,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )
         y = F.silu(self.at_quarter(F.pixel_shuffle(features, 2)))
         y = F.silu(self.at_half(F.pixel_shuffle(y, 2)))
-        return x0 + F.pixel_shuffle(self.rgb(y), 2)
+        return F.pixel_shuffle(self.rgb(y), 2).float()
 
-    @torch.inference_mode()
-    def correct(self, x0: Tensor, latents: Tensor, key_map: Tensor, arrived: Tensor) -> Tensor:
-        """One picture [3,H,W] of any size, tile by tile; the other arguments without batch axis."""
-        height, width = x0.shape[-2:]
-        out = torch.empty_like(x0)
-        for y in range(0, height, _TILE):
-            for x in range(0, width, _TILE):
-                top, left = max(0, y - _MARGIN), max(0, x - _MARGIN)
-                bottom, right = min(height, y + _TILE + _MARGIN), min(width, x + _TILE + _MARGIN)
-                cells = (slice(None), slice(top // 16, bottom // 16), slice(left // 16, right // 16))
-                tile = self(
-                    x0[None, :, top:bottom, left:right],
-                    latents[cells][None],
-                    key_map[cells][None],
-                    arrived[cells][None],
-                )[0]
-                core = tile[:, y - top : y - top + _TILE, x - left : x - left + _TILE]
-                out[:, y : y + _TILE, x : x + _TILE] = core
-        return out.clamp_(0, 1)
+    def _condition(self, guidance: Guidance) -> Tensor:
+        """[B,47,H/8,W/8]: all that has a place in the picture."""
+        has_hci = guidance.has_hci.view(-1, 1, 1, 1).expand(-1, 1, *guidance.key_map.shape[-2:])
+        cells = torch.cat((guidance.latents / 4, guidance.key_map, guidance.arrived, has_hci), 1)
+        return torch.cat((F.pixel_unshuffle(guidance.hci, 2), F.interpolate(cells, scale_factor=2.0)), 1)
+
+    def _tokens(self, guidance: Guidance) -> Tensor:
+        """[B,40+max(N,1),token_width]: a learned token stands in for what is missing."""
+        none, no_words = self.missing
+        has_text = (guidance.text != 0).any(1)
+        text = self.text(input_ids=guidance.text).last_hidden_state
+        text = torch.where(has_text.view(-1, 1, 1), text, none)
+        if guidance.words.shape[1] == 0:
+            return torch.cat((text, no_words.expand(len(text), 1, -1)), 1)
+        words = self.reader(guidance.words.to(none.dtype))
+        return torch.cat((text, torch.where(guidance.has_words.view(-1, 1, 1) > 0, words, no_words)), 1)
+
+
+def caption_tokens(vocabulary: Vocabulary, caption: str) -> Tensor:
+    """[40] token ids; what the vocabulary cannot spell is left out, the rest padded with 0."""
+    ids = [piece for piece in vocabulary.split(caption) if isinstance(piece, int)][:TEXT_TOKENS]
+    return torch.tensor(ids + [0] * (TEXT_TOKENS - len(ids)))
+
+
+def to_diffusion(residual: Tensor) -> Tensor:
+    """[B,3,H,W] residual in pixel units → [B,192,H/8,W/8] of about unit strength."""
+    return F.pixel_unshuffle(residual, PATCH) * _RESIDUAL_GAIN
+
+
+def schedule() -> DDIMScheduler:
+    """Noise levels whose last one is pure noise, so that one step from noise is legal (arXiv 2305.08891)."""
+    return DDIMScheduler(
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="sample",
+        clip_sample=False,
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+
+
+@torch.inference_mode()
+def denoise(model: MultimodalDecoder, x0: Tensor, guidance: Guidance, steps: int, seed: int) -> Tensor:
+    """A picture of any size, refined.
+
+    Args:
+        model: trained.
+        x0: [1,3,H,W] first picture; H and W whole key cells.
+        guidance: of the same picture.
+        steps: deterministic DDIM steps from noise (arXiv 2010.02502), 1 to 8.
+        seed: of the noise.
+
+    Returns:
+        [1,3,H,W] in [0,1].
+    """
+    height, width = x0.shape[-2:]
+    x0, guidance = _pad_to_stride(x0, guidance)
+    generator = torch.Generator().manual_seed(seed)
+    size = (1, _PATCH_VALUES, x0.shape[-2] // PATCH, x0.shape[-1] // PATCH)
+    noise = torch.randn(size, generator=generator)
+    total, weights = torch.zeros_like(x0), torch.zeros_like(x0[:, :1])
+    for rows, columns in itertools.product(_spans(x0.shape[-2]), _spans(x0.shape[-1])):
+        residual = _denoise_tile(
+            model,
+            _cut(noise, rows, columns, PATCH),
+            _cut(x0, rows, columns, 1),
+            _cut_guidance(guidance, rows, columns),
+            steps,
+        )
+        fade = _ramp(rows, x0.shape[-2])[:, None] * _ramp(columns, x0.shape[-1])
+        _cut(total, rows, columns, 1).add_(residual * fade)
+        _cut(weights, rows, columns, 1).add_(fade)
+    return (x0 + total / weights)[..., :height, :width].clamp(0, 1)
+
+
+def _denoise_tile(
+    model: MultimodalDecoder, noisy: Tensor, x0: Tensor, guidance: Guidance, steps: int
+) -> Tensor:
+    scheduler = schedule()
+    scheduler.set_timesteps(steps)
+    residual = torch.zeros_like(x0)
+    for level in scheduler.timesteps:
+        residual = model(noisy, level.expand(len(x0)), x0, guidance)
+        noisy = scheduler.step(to_diffusion(residual), level, noisy).prev_sample
+    return residual
+
+
+def _pad_to_stride(x0: Tensor, guidance: Guidance) -> tuple[Tensor, Guidance]:
+    """Sides up to multiples of 32: the picture and the HCI repeat their border, the maps are empty there."""
+    right, below = (-x0.shape[-1]) % _STRIDE, (-x0.shape[-2]) % _STRIDE
+    cells = (0, right // 16, 0, below // 16)
+    maps = {name: F.pad(getattr(guidance, name), cells) for name in ("latents", "key_map", "arrived")}
+    hci = F.pad(guidance.hci, (0, right // 4, 0, below // 4), mode="replicate")
+    return F.pad(x0, (0, right, 0, below), mode="replicate"), replace(guidance, hci=hci, **maps)
+
+
+def _spans(length: int) -> list[tuple[int, int]]:
+    """Overlapping tiles of one side, as (start, stop) in pixels."""
+    starts = range(0, max(length - _OVERLAP, 1), _TILE - _OVERLAP)
+    return [(start, min(start + _TILE, length)) for start in starts]
+
+
+def _cut(x: Tensor, rows: tuple[int, int], columns: tuple[int, int], scale: int) -> Tensor:
+    return x[..., rows[0] // scale : rows[1] // scale, columns[0] // scale : columns[1] // scale]
+
+
+def _cut_guidance(guidance: Guidance, rows: tuple[int, int], columns: tuple[int, int]) -> Guidance:
+    maps = {
+        name: _cut(getattr(guidance, name), rows, columns, 16) for name in ("latents", "key_map", "arrived")
+    }
+    return replace(guidance, hci=_cut(guidance.hci, rows, columns, 4), **maps)
+
+
+def _ramp(span: tuple[int, int], length: int) -> Tensor:
+    """Weights along one side of a tile: rising and falling where a neighbour overlaps."""
+    place = torch.arange(span[0], span[1], dtype=torch.float32) + 0.5
+    rise = (place - span[0]) / _OVERLAP if span[0] > 0 else torch.ones_like(place)
+    fall = (span[1] - place) / _OVERLAP if span[1] < length else torch.ones_like(place)
+    return torch.minimum(rise, fall).clamp_max(1)

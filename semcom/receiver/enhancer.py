@@ -1,8 +1,9 @@
 """Enhancer: `x0 = R(T)`, the first full-size picture, restored from the quarter-size HCI alone.
 
 R is the ×4 restoration trunk of `semcom.models.rrdb`, started from Real-ESRGAN's weights, pruned to
-every other block and fine-tuned on AV1-coded thumbnails by the stage `enhancer`. The coding quality,
-which the header carries anyway, is a fourth input plane.
+every other block and fine-tuned on AV1-coded thumbnails by the stage `enhancer`. Two more input planes
+say what it may lean on: the coding quality, which the header carries anyway, and where key latents have
+refined the HCI.
 """
 
 from __future__ import annotations
@@ -31,32 +32,44 @@ class Enhancer(nn.Module):
 
     def __init__(self, num_blocks: int = 12) -> None:
         super().__init__()
-        self.trunk = RRDBNet(num_blocks=num_blocks, in_channels=4)
+        self.trunk = RRDBNet(num_blocks=num_blocks, in_channels=5)
 
-    def forward(self, hci: Tensor, quality: Tensor) -> Tensor:
+    def forward(self, hci: Tensor, quality: Tensor, detail: Tensor) -> Tensor:
         """One tile or crop.
 
         Args:
             hci: [B,3,h,w] in [0,1].
             quality: [B] AV1 quality, 0–63.
+            detail: [B,1,h,w] 1 where key latents arrived and are already added to `hci`, else 0.
 
         Returns:
             [B,3,4h,4w], not clipped.
         """
         plane = (quality / 63).to(hci.dtype).view(-1, 1, 1, 1).expand(-1, 1, *hci.shape[-2:])
-        return self.trunk(torch.cat((hci, plane), 1))
+        planes = torch.cat((hci, plane, detail), 1)
+        precision = self.trunk.conv_first.weight.dtype
+        return self.trunk(planes.to(precision, memory_format=torch.channels_last)).float()
 
     @torch.inference_mode()
-    def restore(self, hci: Tensor, quality: int) -> Tensor:
-        """Whole picture [3,h,w] → [3,4h,4w] in [0,1], tile by tile with overlapping context."""
+    def restore(self, hci: Tensor, quality: int, detail: Tensor) -> Tensor:
+        """Whole picture, tile by tile with overlapping context.
+
+        Args:
+            hci: [3,h,w] in [0,1], with the key latents added.
+            quality: AV1 quality, 0–63.
+            detail: [1,h,w] 1 where key latents arrived.
+
+        Returns:
+            [3,4h,4w] in [0,1].
+        """
         height, width = hci.shape[-2:]
         level = torch.tensor([float(quality)])
-        padded = pad_reflect(hci[None], _MARGIN)
+        padded = pad_reflect(torch.cat((hci, detail))[None], _MARGIN)
         out = hci.new_empty(3, SCALE * height, SCALE * width)
         for y, x in _tiles(height, width):
             h, w = min(_TILE, height - y), min(_TILE, width - x)
             window = padded[:, :, y : y + h + 2 * _MARGIN, x : x + w + 2 * _MARGIN]
-            tile = self(window.contiguous(memory_format=torch.channels_last), level)[0]
+            tile = self(window[:, :3], level, window[:, 3:])[0]
             crop = SCALE * _MARGIN
             core = tile[:, crop : crop + SCALE * h, crop : crop + SCALE * w]
             out[:, SCALE * y : SCALE * (y + h), SCALE * x : SCALE * (x + w)] = core

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -19,6 +20,10 @@ from semcom.models import av1
 from semcom.models.pixels import to_tensor
 
 PHOTO_SUFFIXES = {".webp", ".jpg", ".jpeg", ".png", ".avif", ".tif", ".tiff", ".bmp"}
+CROP = 128
+QUALITIES = (12, 50)
+_CELLS = CROP // 16
+_LOSS_RATES = (0.0, 0.0, 0.1, 0.3, 1.0)
 _TRAIN_SPEED = 6  # ten times faster than the transmitter's setting, with artefacts of the same kind
 
 
@@ -64,14 +69,15 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """`target` [3,crop,crop], `thumb` and `hci` [3,crop/4,crop/4] before and after AV1, `quality` []."""
         rng = np.random.default_rng([self.seed, index])
-        photo = self._photo(rng)
+        return self._window(self._photo(rng)[0], rng)
+
+    def _window(self, photo: Image.Image, rng: np.random.Generator) -> dict[str, Tensor]:
         small = photo.resize((photo.width // 4, photo.height // 4), Image.Resampling.BICUBIC)
         quality = int(rng.integers(self.qualities[0], self.qualities[1] + 1))
         payload = av1.encode(np.asarray(small), quality, speed=_TRAIN_SPEED)
         coded = av1.decode(payload, *small.size)
         side = self.crop // 4
-        x = int(rng.integers(0, small.width - side + 1))
-        y = int(rng.integers(0, small.height - side + 1))
+        x, y = self._sharpest(np.asarray(small, np.float32).sum(-1), side, rng)
         target = np.asarray(photo)[4 * y : 4 * y + self.crop, 4 * x : 4 * x + self.crop]
         window = (slice(y, y + side), slice(x, x + side))
         return {
@@ -81,14 +87,62 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
             "quality": torch.tensor(float(quality)),
         }
 
-    def _photo(self, rng: np.random.Generator) -> Image.Image:
-        """A photo, sometimes reduced (finer texture per pixel), at least one crop large, often mirrored."""
-        with Image.open(self.photos[rng.integers(len(self.photos))]) as file:
+    def _sharpest(self, luma: NDArray[np.float32], side: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Corner of the window of most contrast among three.
+
+        Photographs of the web have much blurred background; learned as it comes, it teaches the trunk to
+        blur whatever AV1 has smoothed.
+        """
+        height, width = luma.shape
+        corners = [
+            (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1)))
+            for _ in range(3)
+        ]
+        contrast = np.abs(np.diff(luma, axis=0))[:, :-1] + np.abs(np.diff(luma, axis=1))[:-1]
+        return max(corners, key=lambda xy: contrast[xy[1] : xy[1] + side, xy[0] : xy[0] + side].mean())
+
+    def _photo(self, rng: np.random.Generator) -> tuple[Image.Image, Path]:
+        """A photo, often reduced (finer texture per pixel), at least one crop large, often mirrored."""
+        path = self.photos[rng.integers(len(self.photos))]
+        with Image.open(path) as file:
             photo = file.convert("RGB")
         smallest = self.crop / min(photo.size)
-        factor = max(smallest, float(rng.uniform(0.6, 1.0)) if rng.random() < 0.5 else 1.0)
+        factor = max(smallest, float(rng.uniform(0.4, 1.0)))
         size = [max(self.crop, round(side * factor)) // 4 * 4 for side in photo.size]
         photo = photo.resize((size[0], size[1]), Image.Resampling.LANCZOS)
         if rng.random() < 0.5:
             photo = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return photo
+        return photo, path
+
+
+class KeyCrops(CodedCrops):
+    """Coded crops with a random key map and the cells whose packet arrived."""
+
+    def __init__(self, photos: Sequence[Path], seed: int) -> None:
+        super().__init__(photos, CROP, QUALITIES, seed)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """The crop's tensors, `key_map` and `arrived` [1,cells,cells]."""
+        return super().__getitem__(index) | self._key_maps(index)
+
+    def _key_maps(self, index: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self.seed, index, 1])
+        key_map = _random_key_map(rng)
+        lost = rng.random(4) < rng.choice(_LOSS_RATES)
+        phases = 2 * (np.arange(_CELLS)[:, None] % 2) + np.arange(_CELLS)[None] % 2
+        arrived = key_map & ~lost[phases]
+        maps = {"key_map": key_map, "arrived": arrived}
+        return {name: torch.from_numpy(value[None].astype(np.float32)) for name, value in maps.items()}
+
+
+def _random_key_map(rng: np.random.Generator) -> np.ndarray:
+    """Three tenths empty, three tenths full, otherwise a rectangle."""
+    key_map = np.zeros((_CELLS, _CELLS), bool)
+    kind = rng.random()
+    if kind < 0.3:
+        key_map[:] = True
+    elif kind > 0.6:
+        height, width = rng.integers(2, _CELLS + 1, 2)
+        y, x = rng.integers(0, _CELLS - height + 1), rng.integers(0, _CELLS - width + 1)
+        key_map[y : y + height, x : x + width] = True
+    return key_map

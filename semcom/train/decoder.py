@@ -1,7 +1,9 @@
-"""Stage `decoder`: the residual decoder learns on top of the frozen enhancer (LPIPS + 2·L1 + 1.5·DISTS).
+"""Stage `decoder`: MGDD and TASCM learn together, on top of the frozen enhancer (LPIPS + L1 + DISTS).
 
-Key regions are rectangles of random size, and whole packets (polyphase cells) are erased at random rates,
-so that holes are inputs the decoder knows.
+Each batch has two kinds of samples: restored crops, whose key packets are erased at random rates, and
+whole scenes whose HCI is lost, of which only the colour card, the caption and the pseudo-words are
+left. Guidance is left out at random. Most samples start from pure noise, which one step must resolve;
+the others from any noise level, for refinement.
 """
 
 from __future__ import annotations
@@ -9,32 +11,49 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
+from semcom.models.caption_vocabulary import Vocabulary
 from semcom.models.key_transform import KeyTransform
-from semcom.receiver.decoder import ResidualDecoder
+from semcom.models.pseudo_words import PseudoWordEncoder
+from semcom.receiver.decoder import Guidance, MultimodalDecoder, schedule, to_diffusion
 from semcom.receiver.enhancer import Enhancer
-from semcom.train.data import CodedCrops
+from semcom.train.enhancer import refine
+from semcom.train.guided import GuidedCrops
+from semcom.transmitter.features import FeatureExtractor
 
-CROP = 128
-QUALITIES = (12, 50)
-_CELLS = CROP // 16
-_LOSS_RATES = (0.0, 0.0, 0.1, 0.3, 1.0)
+_NUM_WORDS = (16, 16, 16, 8, 4, 32, 64, 0)
+_SCENES = 3  # of a batch of 8
+_DISTS_SAMPLES = 2
+_NOISIEST, _NOISIEST_SHARE = 999, 0.6
+_WORDS_RATE = 0.8
+
+
+class Guided(nn.Module):
+    """Both ends of the pseudo-words in one trainable model.
+
+    Args:
+        vocabulary: number of caption tokens.
+    """
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.words, self.decoder = PseudoWordEncoder(), MultimodalDecoder(vocabulary)
 
 
 class DecoderStage:
     """See the module docstring.
 
     Args:
-        photos: training photographs.
-        validation: photographs of the fixed validation split.
+        photos, validation: training and validation photographs.
         enhancer: trained, kept frozen.
-        transform: learned, kept frozen.
+        transform: of the key latents, kept frozen.
+        vocabulary: of captions.
+        extractor: of the backbone's features, kept frozen.
     """
 
     name = "decoder"
@@ -48,83 +67,84 @@ class DecoderStage:
         validation: Sequence[Path],
         enhancer: Enhancer,
         transform: KeyTransform,
+        vocabulary: Vocabulary,
+        extractor: FeatureExtractor,
     ) -> None:
         self.photos, self.validation = photos, validation
-        self.model: nn.Module = ResidualDecoder().to(memory_format=torch.channels_last)
+        self.vocabulary, self.extractor = vocabulary, extractor
+        torch.manual_seed(0)  # of the initial weights
+        self.guided = Guided(len(vocabulary)).to(memory_format=torch.channels_last)
+        self.model: nn.Module = self.guided
         self.enhancer, self.transform = enhancer, transform
+        self.scheduler = schedule()
         self.lpips = LPIPSNetwork().to(memory_format=torch.channels_last)
         self.dists = DISTSNetwork().to(memory_format=torch.channels_last)
 
     def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
-        """Coded crops with a key map and a hole map each."""
-        return KeyCrops(self.photos, seed)
+        """Coded crops and their scenes."""
+        return GuidedCrops(self.photos, self.vocabulary, self.extractor, seed)
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
-        """DISTS is the dearest term, so half of each batch pays for it."""
-        target, key_map, arrived = batch["target"], batch["key_map"], batch["arrived"]
-        x0, latents = self.restored(batch, arrived)
-        output = self.model(x0, latents, key_map, arrived)
-        half = len(target) // 2
+        """DISTS is the dearest term, so a quarter of each batch pays for it."""
+        num_words = _NUM_WORDS[int(torch.randint(len(_NUM_WORDS), ()))]
+        x0, target, guidance = self.mixed(self.guided, batch, num_words)
+        clean = to_diffusion(target - x0)
+        level = torch.randint(_NOISIEST + 1, (len(x0),))
+        level = torch.where(torch.rand(len(x0)) < _NOISIEST_SHARE, _NOISIEST, level)
+        noisy = self.scheduler.add_noise(clean, torch.randn_like(clean), level)
+        output = x0 + self.guided.decoder(noisy, level, x0, guidance)
+        few = slice(0, _DISTS_SAMPLES)
         return {
             "lpips": self.lpips(output, target).mean(),
-            "l1": 2 * (output - target).abs().mean(),
-            "dists": 1.5 * self.dists(output[:half], target[:half]).mean(),
+            "l1": (output - target).abs().mean(),
+            "dists": self.dists(output[few], target[few]).mean(),
         }
 
-    @torch.no_grad()
-    def restored(self, batch: Mapping[str, Tensor], arrived: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures from the HCI and the key latents in `arrived` cells, and those latents."""
-        latents = self.transform.quantise(batch["thumb"] - batch["hci"]) * arrived
-        refined = (batch["hci"] + self.transform.residual(latents)).clamp(0, 1)
-        return self.enhancer(refined, batch["quality"]).clamp(0, 1), latents
+    def mixed(
+        self, model: Guided, batch: Mapping[str, Tensor], num_words: int
+    ) -> tuple[Tensor, Tensor, Guidance]:
+        """x0 and target [B,3,128,128] and the guidance: the last samples of the batch are scenes."""
+        count = len(batch["target"])
+        crop = (torch.arange(count) < count - _SCENES).float()
+        shown = crop.view(-1, 1, 1, 1)
+        with torch.no_grad():
+            hci, detail, latents = refine(self.transform, {**batch, "arrived": batch["arrived"] * shown})
+            restored = self.enhancer(hci, batch["quality"], detail).clamp(0, 1)
+            x0 = torch.where(shown > 0, restored, batch["scene_card"])
+            target = torch.where(shown > 0, batch["target"], batch["scene"])
+        words = model.words.fsq(model.words(batch["features"], num_words))
+        guidance = Guidance(
+            hci=hci * shown,
+            has_hci=crop,
+            latents=latents,
+            key_map=batch["key_map"],
+            arrived=batch["arrived"] * shown,
+            text=batch["text"],
+            words=words,
+            has_words=(torch.rand(count) < _WORDS_RATE).float(),
+        )
+        return x0, target, guidance
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """LPIPS and DISTS on 16 fixed crops of 256²: key cells everywhere or nowhere, decoder on or off."""
-        crops = CodedCrops(self.validation, 256, QUALITIES, seed=1)
+        """LPIPS of x0 and of one step, on 32 crops and on 32 scenes with and without guidance."""
+        samples = GuidedCrops(self.validation, self.vocabulary, self.extractor, seed=1)
+        assert isinstance(model, Guided)
         totals: dict[str, float] = {}
-        count = 16
-        for i in range(count):
-            sample = {name: value[None] for name, value in crops[i].items()}
-            for where, level in (("nowhere", 0.0), ("everywhere", 1.0)):
-                cells = torch.full((1, 1, 16, 16), level)
-                x0, latents = self.restored(sample, cells)
-                decoded = model(x0, latents, cells, cells).clamp(0, 1)
-                for name, picture in (("enhancer", x0), ("decoder", decoded)):
-                    for metric, network in (("lpips", self.lpips), ("dists", self.dists)):
-                        value = network(picture, sample["target"]).item()
-                        key = f"{metric}_{name}_key_{where}"
-                        totals[key] = totals.get(key, 0.0) + value / count
+        generator = torch.Generator().manual_seed(0)
+        for start in range(0, 64, 8):
+            items = [samples[i] for i in range(start, start + 8)]
+            batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+            for label, num_words in (("", 16), ("_unguided", 0)):
+                x0, target, guidance = self.mixed(model, batch, num_words)
+                guidance.has_words.fill_(1)
+                if not num_words:
+                    guidance.text.zero_()
+                noise = torch.randn(to_diffusion(x0).shape, generator=generator)
+                output = x0 + model.decoder(noise, torch.full((8,), _NOISIEST), x0, guidance)
+                for kind, part in (("crop", slice(0, 8 - _SCENES)), ("scene", slice(8 - _SCENES, 8))):
+                    for name, picture in (("x0", x0), ("decoder", output.clamp(0, 1))):
+                        value = self.lpips(picture[part], target[part]).mean().item() / 8
+                        key = f"lpips_{kind}_{name}{label}"
+                        totals[key] = totals.get(key, 0.0) + value
         return totals
-
-
-class KeyCrops(CodedCrops):
-    """Coded crops with a random key map and the cells whose packet arrived."""
-
-    def __init__(self, photos: Sequence[Path], seed: int) -> None:
-        super().__init__(photos, CROP, QUALITIES, seed)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """The crop's tensors, `key_map` and `arrived` [1,cells,cells]."""
-        rng = np.random.default_rng([self.seed, index, 1])
-        key_map = _random_key_map(rng)
-        lost = rng.random(4) < rng.choice(_LOSS_RATES)
-        phases = 2 * (np.arange(_CELLS)[:, None] % 2) + np.arange(_CELLS)[None] % 2
-        arrived = key_map & ~lost[phases]
-        maps = {"key_map": key_map, "arrived": arrived}
-        return super().__getitem__(index) | {
-            name: torch.from_numpy(value[None].astype(np.float32)) for name, value in maps.items()
-        }
-
-
-def _random_key_map(rng: np.random.Generator) -> np.ndarray:
-    """Three tenths empty, three tenths full, otherwise a rectangle."""
-    key_map = np.zeros((_CELLS, _CELLS), bool)
-    kind = rng.random()
-    if kind < 0.3:
-        key_map[:] = True
-    elif kind > 0.6:
-        height, width = rng.integers(2, _CELLS + 1, 2)
-        y, x = rng.integers(0, _CELLS - height + 1), rng.integers(0, _CELLS - width + 1)
-        key_map[y : y + height, x : x + width] = True
-    return key_map

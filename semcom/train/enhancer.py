@@ -1,6 +1,7 @@
-"""Stage `enhancer`: the restoration trunk learns AV1 thumbnails (LPIPS + 2·L1 + 1.5·DISTS).
+"""Stage `enhancer`: the restoration trunk learns AV1 thumbnails (LPIPS + L1 + 1.5·DISTS).
 
-Starts from Real-ESRGAN ×4 (BSD-3-Clause), pruned to every other block. No adversary: the published
+Starts from the profile's enhancer, or from Real-ESRGAN ×4 (BSD-3-Clause) pruned to every other block.
+Key latents refine random parts of the thumbnails, as they will on the link. No adversary: the published
 network's texture prior is kept by the two perceptual losses.
 """
 
@@ -10,18 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from semcom import pretrained
 from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
+from semcom.models.key_transform import CELL_SIDE, KeyTransform
 from semcom.models.rrdb import prune_blocks
 from semcom.receiver.enhancer import Enhancer
-from semcom.train.data import CodedCrops
+from semcom.train.data import QUALITIES, CodedCrops, KeyCrops
 
-CROP = 128
-QUALITIES = (12, 50)
 _PUBLISHED_BLOCKS = 23
 
 
@@ -31,7 +32,8 @@ class EnhancerStage:
     Args:
         photos: training photographs.
         validation: photographs of the fixed validation split.
-        num_blocks: blocks kept of the published 23, evenly spread.
+        transform: of the key latents, learned.
+        start: the enhancer to go on from.
     """
 
     name = "enhancer"
@@ -39,47 +41,60 @@ class EnhancerStage:
     learning_rate = 1.5e-4
     ema_decay = 0.995
 
-    def __init__(self, photos: Sequence[Path], validation: Sequence[Path], num_blocks: int = 12) -> None:
-        self.photos, self.validation = photos, validation
-        self.model: nn.Module = start_from_published(num_blocks).to(memory_format=torch.channels_last)
+    def __init__(
+        self, photos: Sequence[Path], validation: Sequence[Path], transform: KeyTransform, start: Enhancer
+    ) -> None:
+        self.photos, self.validation, self.transform = photos, validation, transform
+        self.model: nn.Module = start.requires_grad_(True).train().to(memory_format=torch.channels_last)
         self.lpips = LPIPSNetwork().to(memory_format=torch.channels_last)
         self.dists = DISTSNetwork().to(memory_format=torch.channels_last)
 
     def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
-        """Crops coded at random qualities."""
-        return CodedCrops(self.photos, CROP, QUALITIES, seed)
+        """Crops coded at random qualities, with the cells whose key latents arrived."""
+        return KeyCrops(self.photos, seed)
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """DISTS is the dearest term, so half of each batch pays for it."""
         target = batch["target"].contiguous(memory_format=torch.channels_last)
-        output = self.model(batch["hci"].contiguous(memory_format=torch.channels_last), batch["quality"])
+        hci, detail, _ = refine(self.transform, batch)
+        output = self.model(hci, batch["quality"], detail)
         half = len(target) // 2
         return {
             "lpips": self.lpips(output, target).mean(),
-            "l1": 2 * (output - target).abs().mean(),
+            "l1": (output - target).abs().mean(),
             "dists": 1.5 * self.dists(output[:half], target[:half]).mean(),
         }
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """LPIPS and DISTS on 32 fixed validation crops of 256² pixels."""
+        """LPIPS and DISTS on 32 fixed validation crops of 256² pixels, without and with key latents."""
         crops = CodedCrops(self.validation, 256, QUALITIES, seed=1)
-        totals = {"lpips": 0.0, "dists": 0.0}
+        totals: dict[str, float] = {}
         count = 32
         for i in range(count):
             sample = {name: value[None] for name, value in crops[i].items()}
-            output = model(sample["hci"], sample["quality"]).clamp(0, 1)
-            totals["lpips"] += self.lpips(output, sample["target"]).item() / count
-            totals["dists"] += self.dists(output, sample["target"]).item() / count
+            for suffix, arrived in (("", torch.zeros), ("_key_everywhere", torch.ones)):
+                hci, detail, _ = refine(self.transform, sample | {"arrived": arrived(1, 1, 16, 16)})
+                output = model(hci, sample["quality"], detail).clamp(0, 1)
+                for metric, network in (("lpips", self.lpips), ("dists", self.dists)):
+                    value = network(output, sample["target"]).item()
+                    totals[metric + suffix] = totals.get(metric + suffix, 0.0) + value / count
         return totals
 
 
+def refine(transform: KeyTransform, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """HCI with the key latents of the `arrived` cells added, where that is [B,1,h,w], and the latents."""
+    latents = transform.quantise(batch["thumb"] - batch["hci"]) * batch["arrived"]
+    refined = (batch["hci"] + transform.residual(latents)).clamp(0, 1)
+    return refined, F.interpolate(batch["arrived"], scale_factor=CELL_SIDE), latents
+
+
 def start_from_published(num_blocks: int) -> Enhancer:
-    """The enhancer with Real-ESRGAN's weights; the quality plane starts unread."""
+    """The enhancer with Real-ESRGAN's weights; the added planes start unread."""
     keep = torch.linspace(0, _PUBLISHED_BLOCKS - 1, num_blocks).round().int().tolist()
     state = prune_blocks(pretrained.load("realesrgan-x4plus"), keep)
     first = state["conv_first.weight"]
-    state["conv_first.weight"] = torch.cat((first, torch.zeros_like(first[:, :1])), 1)
+    state["conv_first.weight"] = torch.cat((first, torch.zeros_like(first[:, :2])), 1)
     enhancer = Enhancer(num_blocks)
     enhancer.trunk.load_state_dict(state)
     return enhancer

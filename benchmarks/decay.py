@@ -1,0 +1,106 @@
+"""Graceful decay: quality against lost packets, and what each stream of guidance is worth.
+
+    python benchmarks/decay.py ../shared/data/kodak --images 24
+
+1. `loss`: packets of one stream, or of all, erased at a rate (the header always arrives).
+2. `ablation`: messages without one stream or with one stream alone, beside the header.
+
+Erasures are drawn from (image, stream, rate) alone. Writes benchmarks/results/decay.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+from semcom import images
+from semcom.link import PerfectLink
+from semcom.message import Budget, ReceivedMessage
+from semcom.metrics.dists import dists
+from semcom.metrics.lpips import lpips
+from semcom.metrics.psnr import psnr
+from semcom.metrics.topk import topk_agreement
+from semcom.provenance import provenance
+from semcom.systems import build
+
+RESULTS = Path(__file__).parent / "results"
+METRICS = ("psnr", "lpips", "dists", "top5_agreement")
+RATES = (0.0, 0.1, 0.3, 0.5, 0.8, 1.0)
+STREAMS = ("key", "hci", "card", "caption", "spw", "all")
+
+
+def erased(received: ReceivedMessage, names: set[str], rate: float, seed: int) -> ReceivedMessage:
+    """The message with chunks of the named streams erased at a rate."""
+    rng = np.random.default_rng(seed)
+    streams = []
+    for stream in received.streams:
+        lost = rng.random(len(stream.chunks)) < rate
+        chunks = tuple(
+            None if gone and stream.name in names else chunk
+            for chunk, gone in zip(stream.chunks, lost, strict=True)
+        )
+        streams.append(replace(stream, chunks=chunks))
+    return replace(received, streams=tuple(streams))
+
+
+def cases(received: ReceivedMessage, image: int) -> dict[tuple[str, str, float], ReceivedMessage]:
+    """Every message to decode, by (table, streams, rate)."""
+    guidance = {stream.name for stream in received.streams} - {"header"}
+    out = {}
+    for stream in STREAMS:
+        names = guidance if stream == "all" else {stream}
+        for rate in RATES:
+            out["loss", stream, rate] = erased(received, names, rate, seed=image)
+    for stream in sorted(guidance):
+        out["ablation", f"without {stream}", 1.0] = erased(received, {stream}, 1.0, image)
+        out["ablation", f"{stream} alone", 1.0] = erased(received, guidance - {stream}, 1.0, image)
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--bpp", type=float, default=0.035)
+    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--out", type=Path, default=RESULTS / "decay.json")
+    arguments = parser.parse_args()
+    system = build("semantic")
+    rows: dict[tuple[str, str, float], list[dict[str, float]]] = {}
+    for index, path in enumerate(sorted(arguments.folder.glob("*.png"))[: arguments.images]):
+        photo = images.load(path)
+        message = system.encode(photo, Budget.of_bpp(arguments.bpp, photo.shape[-1], photo.shape[-2]))
+        (received,) = PerfectLink().send([message], 0.0, [0])
+        known: dict[tuple[Any, ...], dict[str, float]] = {}
+        for case, lossy in cases(received, index).items():
+            arrived = tuple(stream.chunks for stream in lossy.streams)
+            if arrived not in known:
+                pair = system.decode(lossy).image[None], photo[None]
+                values = (psnr(*pair), lpips(*pair), dists(*pair), topk_agreement(*pair, 5))
+                known[arrived] = {n: v.item() for n, v in zip(METRICS, values, strict=True)}
+            rows.setdefault(case, []).append(known[arrived])
+        sys.stdout.write(f"{path.name}: {len(known)} distinct receptions\n")
+    results = [
+        {"table": table, "streams": streams, "loss_rate": rate, "num_images": len(values)}
+        | {name: mean(value[name] for value in values) for name in METRICS}
+        | {"half_width_95": {n: _half_width([value[n] for value in values]) for n in METRICS}}
+        for (table, streams, rate), values in rows.items()
+    ]
+    document = {"command": "python " + " ".join(sys.argv), "bpp": arguments.bpp, "results": results}
+    arguments.out.write_text(json.dumps(document | provenance(), indent=1) + "\n")
+
+
+def _half_width(values: list[float]) -> float | None:
+    return 1.96 * stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+
+
+if __name__ == "__main__":
+    main()

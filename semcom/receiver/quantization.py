@@ -1,0 +1,83 @@
+"""Weights and arithmetic of the receiver at four precisions, chosen when it is built.
+
+| level | enhancer's convolutions | decoder's linear layers | decoder's convolutions |
+|---|---|---|---|
+| fp32 | float32 | float32 | float32 |
+| bf16 | bfloat16 | bfloat16 | bfloat16 |
+| int8 | int8 weights and activations, oneDNN | int8, bitsandbytes | float32 |
+| nf4 | NF4 weights, float32 arithmetic | NF4, bitsandbytes | NF4 weights, float32 arithmetic |
+
+NF4 (QLoRA, arXiv 2305.14314) has sixteen levels in blocks of 64 weights. bitsandbytes has no
+convolution, so a convolution's NF4 weights are expanded once, when the model is built.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import TypeVar
+
+import bitsandbytes as bnb
+import torch
+from torch import Tensor, nn
+
+from semcom.receiver.enhancer import Enhancer
+from semcom.receiver.int8 import with_int8_trunk
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class Quantization(enum.StrEnum):
+    """Precision of the receiver's networks."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    INT8 = "int8"
+    NF4 = "nf4"
+
+
+def quantise_enhancer(enhancer: Enhancer, level: Quantization, ranges: Mapping[str, Tensor]) -> Enhancer:
+    """The enhancer at a precision; `ranges` are the profile's part `enhancer_ranges`."""
+    if level is Quantization.INT8:
+        return with_int8_trunk(enhancer, ranges)
+    if level is Quantization.NF4:
+        _round_convolutions(enhancer)
+    return enhancer.bfloat16() if level is Quantization.BF16 else enhancer
+
+
+def quantise_decoder(decoder: Module, level: Quantization) -> Module:
+    """A decoder of linear layers and convolutions at a precision, changed in place."""
+    if level is Quantization.BF16:
+        return decoder.bfloat16()
+    if level is Quantization.NF4:
+        _round_convolutions(decoder)
+    if level in (Quantization.INT8, Quantization.NF4):
+        _replace_linears(decoder, level)
+    return decoder
+
+
+def _replace_linears(module: nn.Module, level: Quantization) -> None:
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            setattr(module, name, _linear(child, level))
+        else:
+            _replace_linears(child, level)
+
+
+def _linear(layer: nn.Linear, level: Quantization) -> nn.Module:
+    shape = (layer.in_features, layer.out_features, layer.bias is not None)
+    quantised: nn.Module = (
+        bnb.nn.Linear4bit(*shape, compute_dtype=torch.float32, quant_type="nf4")
+        if level is Quantization.NF4
+        else bnb.nn.Linear8bitLt(*shape, has_fp16_weights=False)
+    )
+    quantised.load_state_dict(layer.state_dict())
+    return quantised.to("cpu").requires_grad_(False)  # bitsandbytes quantises on the way to a device
+
+
+def _round_convolutions(module: nn.Module) -> None:
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d):
+                codes, state = bnb.functional.quantize_4bit(layer.weight.contiguous(), quant_type="nf4")
+                layer.weight.copy_(bnb.functional.dequantize_4bit(codes, state))

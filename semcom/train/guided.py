@@ -1,0 +1,81 @@
+"""Samples of the multimodal decoder: a coded crop, and the whole scene it was cut from.
+
+The scene, a quarter-size picture squeezed to a square, is what the decoder makes when the HCI is lost:
+its colour card, its caption and the backbone's features (for the pseudo-words) come along.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from semcom.models import card
+from semcom.models.caption_vocabulary import Vocabulary
+from semcom.models.pixels import to_tensor
+from semcom.models.pseudo_words import GRID
+from semcom.receiver.decoder import TEXT_TOKENS, caption_tokens
+from semcom.train.data import CROP, KeyCrops
+from semcom.transmitter.features import FeatureExtractor
+
+_CAPTION_RATE = 0.7
+
+
+class GuidedCrops(KeyCrops):
+    """See the module docstring.
+
+    Args:
+        photos: files to draw from; a `<folder>.jsonl` beside a folder of photos holds their captions.
+        vocabulary: of the captions.
+        extractor: of the backbone's features.
+        seed: of the run.
+    """
+
+    def __init__(
+        self, photos: Sequence[Path], vocabulary: Vocabulary, extractor: FeatureExtractor, seed: int
+    ) -> None:
+        super().__init__(photos, seed)
+        self.vocabulary, self.extractor = vocabulary, extractor
+        self.captions = _captions({path.parent for path in photos})
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Tensors of `KeyCrops`, and those of the scene.
+
+        `scene` and `scene_card` [3,128,128], `features` [320,8,8], `text` [40] token ids, zero for none.
+        """
+        rng = np.random.default_rng([self.seed, index])
+        photo, path = self._photo(rng)
+        whole = to_tensor(np.asarray(photo))
+        sketch = card.decode(card.encode(whole), photo.height, photo.width, (CROP, CROP))
+        return (
+            self._window(photo, rng)
+            | self._key_maps(index)
+            | {
+                "scene": to_tensor(np.asarray(photo.resize((CROP, CROP), Image.Resampling.LANCZOS))),
+                "scene_card": sketch,
+                "features": self.extractor(whole).grid(GRID, GRID)[0],
+                "text": self._text(path, rng),
+            }
+        )
+
+    def _text(self, path: Path, rng: np.random.Generator) -> Tensor:
+        known = self.captions.get(path, [])
+        if not known or rng.random() > _CAPTION_RATE:
+            return torch.zeros(TEXT_TOKENS, dtype=torch.long)
+        return caption_tokens(self.vocabulary, str(rng.choice(known)))
+
+
+def _captions(folders: set[Path]) -> dict[Path, list[str]]:
+    captions: dict[Path, list[str]] = {}
+    for folder in folders:
+        listing = folder.with_suffix(".jsonl")
+        if listing.exists():
+            for line in listing.read_text().splitlines():
+                entry = json.loads(line)
+                captions[folder / entry["image"]] = entry["captions"]
+    return captions

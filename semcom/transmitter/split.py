@@ -1,0 +1,36 @@
+"""How much of a budget the key stream may take from the HCI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+_ROUNDS = 4
+
+
+def within_share(key_map: Tensor, cost: Callable[[Tensor], float], limit: float) -> Tensor:
+    """The key map, or as much of its middle as costs no more than `limit`.
+
+    Args:
+        key_map: [h,w] bool.
+        cost: of the key stream of a map, in the budget's unit.
+        limit: in the same unit.
+    """
+    for _ in range(_ROUNDS):
+        spent, cells = cost(key_map), int(key_map.sum())
+        if spent <= limit or cells == 0:
+            return key_map
+        key_map = middle(key_map, min(cells - 1, int(cells * limit / spent)))
+    return torch.zeros_like(key_map)
+
+
+def middle(key_map: Tensor, count: int) -> Tensor:
+    """The `count` cells of a map [h,w] that lie deepest inside its regions."""
+    framed = torch.nn.functional.pad(key_map, (1, 1, 1, 1))
+    depth = torch.from_numpy(distance_transform_edt(framed.numpy())[1:-1, 1:-1])
+    kept = torch.zeros(key_map.numel(), dtype=torch.bool)
+    kept[depth.flatten().argsort(descending=True, stable=True)[:count]] = True
+    return kept.view_as(key_map)

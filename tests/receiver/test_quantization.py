@@ -1,0 +1,38 @@
+"""Precisions of the decoder's layers, against QLoRA's published levels and float arithmetic."""
+
+import pytest
+import torch
+from torch import nn
+
+from semcom.receiver.quantization import Quantization, quantise_decoder
+
+# Dettmers et al., QLoRA (arXiv 2305.14314), appendix E: the sixteen NF4 levels.
+NF4 = (
+    -1.0, -0.6961928, -0.52507305, -0.39491749, -0.28444138, -0.18477343, -0.09105004, 0.0,
+    0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0,
+)  # fmt: skip
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(4, 16, 3), nn.Flatten(1), nn.Linear(64, 32)).eval().requires_grad_(False)
+
+
+def test_nf4_weights_take_the_published_levels():
+    net = quantise_decoder(network(), Quantization.NF4)
+    weights = net[0].weight.flatten()
+    for block in weights.split(64):
+        scaled = (block / block.abs().max()).tolist()
+        assert all(min(abs(value - level) for level in NF4) < 1e-3 for value in scaled)
+
+
+@pytest.mark.parametrize(
+    ("level", "tolerance"), [("fp32", 1e-6), ("bf16", 0.02), ("int8", 0.03), ("nf4", 0.25)]
+)
+def test_output_stays_close(level, tolerance):
+    x = torch.randn(8, 4, 4, 4, generator=torch.Generator().manual_seed(1))
+    exact = network()(x)
+    net = quantise_decoder(network(), Quantization(level))
+    result = net(x.bfloat16() if level == "bf16" else x).float()
+    assert (result - exact).norm() < tolerance * exact.norm()
+    assert level == "fp32" or not torch.equal(result, exact)
