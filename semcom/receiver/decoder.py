@@ -225,7 +225,7 @@ def _denoise_tile(
     residual = torch.zeros_like(x0)
     for level in scheduler.timesteps:
         residual = model(noisy, level.expand(len(x0)), x0, guidance)
-        noisy = scheduler.step(to_diffusion(residual), level, noisy).prev_sample
+        (noisy,) = scheduler.step(to_diffusion(residual), level, noisy, return_dict=False)[:1]
     return residual
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +92,7 @@ class DecoderStage:
         clean = to_diffusion(target - x0)
         level = torch.randint(_NOISIEST + 1, (len(x0),))
         level = torch.where(torch.rand(len(x0)) < _NOISIEST_SHARE, _NOISIEST, level)
-        noisy = self.scheduler.add_noise(clean, torch.randn_like(clean), level)
+        noisy = self.scheduler.add_noise(clean, torch.randn_like(clean), cast(torch.IntTensor, level))
         output = x0 + self.guided.decoder(noisy, level, x0, guidance)
         few = slice(0, _DISTS_SAMPLES)
         return {
