@@ -92,7 +92,7 @@ def document(
         link=spec.link,
         trials=spec.trials,
         results=[Row(**row) for row in rows],
-        missing=_missing(spec, rows, result),
+        missing=_missing(spec, points, rows, result),
         **provenance(),
     ).model_dump(mode="json")
 
@@ -155,7 +155,13 @@ def _mark_best(rows: list[dict[str, Any]], metrics: Sequence[str]) -> None:
             pick(group, key=itemgetter(metric))["best_for"].append(metric)
 
 
-def _missing(spec: BenchSpec, rows: Sequence[Mapping[str, Any]], result: SweepResult) -> list[Missing]:
+def _missing(
+    spec: BenchSpec,
+    points: Sequence[OperatingPoint],
+    rows: Sequence[Mapping[str, Any]],
+    result: SweepResult,
+) -> list[Missing]:
+    planned = {(point.system, point.budget, snr_db) for point in points for snr_db in point.snrs_db}
     reasons: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for record in result.failures().values():
         point = record["point"]
@@ -169,7 +175,9 @@ def _missing(spec: BenchSpec, rows: Sequence[Mapping[str, Any]], result: SweepRe
                 shown = None if spec.link is None else snr_db
                 if (label, budget, shown) in complete:
                     continue
-                why = reasons.get((label, budget, snr_db), ["no MCS leaves enough for the smallest message"])
+                place = (label, budget, snr_db)
+                idle = "not simulated yet" if place in planned else "no MCS leaves enough bytes for a message"
+                why = reasons.get(place, [idle])
                 reason = why[0] if len(why) == 1 else f"{len(why)} pictures, for example: {why[0]}"
                 missing.append(Missing(system=label, budget=budget, snr_db=shown, reason=reason))
     return missing
