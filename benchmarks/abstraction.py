@@ -378,7 +378,8 @@ def main() -> None:
         calibrate(arguments.seconds)
     elif arguments.what == "compare":
         save_results(awgn=compare_awgn())
-        save_results(tdl_c_300ns=compare_tdl_c("perfect") + compare_tdl_c("ls-linear"))
+        save_results(tdl_c_300ns=compare_tdl_c("perfect"))
+        save_results(tdl_c_300ns_estimated_csi=compare_tdl_c("ls-linear"))
     else:
         save_results(speed=compare_speed())
 

@@ -15,7 +15,7 @@ def error_rate(spec, name, index, snr_db):
     return link.error_probabilities([(name, SIZES[name])], snr_db, SEEDS).mean()
 
 
-@pytest.mark.parametrize("snr_db", [4.0, 14.0])
+@pytest.mark.parametrize("snr_db", [7.0, 14.0])
 def test_the_fastest_mcs_that_meets_the_target_is_chosen(snr_db):
     adapted = adapt(SPEC, {"critical": 0.01, "detail": 0.2}, SIZES, snr_db, SEEDS)
     for name, target in (("critical", 0.01), ("detail", 0.2)):
