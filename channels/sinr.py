@@ -25,7 +25,9 @@ class SinrSampler:
     At most 64 subcarriers are sampled, and one instant a slot where the channel moves slowly. The error e of
     the channel estimate counts as noise: with r receive antennas the matched filter's output
     (h + e)^H (h x + n) has, beside |h|^2 x, power |h|^2 (N0 + E|e|^2) + r N0 E|e|^2. Of the middle term three
-    quarters are counted, which fits the bit-exact link to 0.3 dB; the last one costs most at low SNR.
+    quarters are counted, which fits QPSK and 16-QAM to 0.3 dB of the bit-exact link with least squares;
+    64-QAM, to which amplitude errors matter as much, comes out 0.4 to 0.8 dB too good. The last term costs
+    most at low SNR.
     """
 
     def __init__(self, spec: LinkSpec, front_end: OfdmFrontEnd) -> None:
