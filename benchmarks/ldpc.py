@@ -101,9 +101,7 @@ def probit_fit(counts: Counts, prior_slope: float | None = None) -> tuple[float,
     def loss(parameters: np.ndarray) -> float:
         argument = parameters[0] + slope(parameters) * (ebno - center)
         prior = 0.0 if prior_slope is None else ((parameters[1] - math.log(prior_slope)) / PRIOR_SD) ** 2 / 2
-        return prior - float(
-            (errors * log_ndtr(-argument) + (trials - errors) * log_ndtr(argument)).sum()
-        )
+        return prior - float((errors * log_ndtr(-argument) + (trials - errors) * log_ndtr(argument)).sum())
 
     start = 1.0 if prior_slope is None else math.log(prior_slope)
     corners = [[0.0, start], [1.0, start], [0.0, start + 0.5]]
