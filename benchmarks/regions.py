@@ -38,7 +38,7 @@ from semcom.transmitter.regions import RegionSelector, cell_means, key_cells
 from semcom.transmitter.segmenter import Segmenter
 
 RESULTS = Path(__file__).parent / "results"
-SETS = ("ecssd", "coco", "pennfudan", "bsds500")
+SETS = ("ecssd", "coco", "pennfudan")
 SMALLEST_SHARE = 0.01  # of the picture; smaller segments are not asked for
 BETA_SQUARED = 0.3
 THRESHOLDS = torch.arange(1, 20) / 20
@@ -240,10 +240,9 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--out", type=Path, default=RESULTS / "regions.json")
     arguments = parser.parse_args()
-    document = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for name, result in measured(arguments.parts, arguments.data):
-        document |= {name: result}
-        arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+        document = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+        arguments.out.write_text(json.dumps(document | {name: result}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
