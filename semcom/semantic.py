@@ -24,7 +24,6 @@ from semcom.transmitter import captions
 from semcom.transmitter.captions import CaptionEncoder, Describer, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.chain import TransmitOptions, Transmitter
 from semcom.transmitter.features import FeatureExtractor
-from semcom.transmitter.pseudo_words import PseudoWordSender
 from semcom.transmitter.regions import RegionSelector
 from semcom.transmitter.segmenter import Segmenter
 
@@ -59,12 +58,14 @@ class SemanticSystem:
         tables = LatentTables(stored["sets"].long().numpy(), stored["symbols"].long().numpy())
         self.options = options or TransmitOptions()
         transform = opened.build("key_transform", KeyTransform)
-        selector = _selector(opened, sam_checkpoint)
+        backbone = opened.build("backbone", EfficientNetLite0)
+        extractor = FeatureExtractor(backbone)
+        selector = _selector(opened, extractor, sam_checkpoint)
         coder = CaptionCoder.from_tensors(opened.tensors("vocabulary"))
-        describer = _describer(opened, self.options.caption, captioner, coder)
-        extractor = FeatureExtractor(opened.build("backbone", EfficientNetLite0))
-        words = PseudoWordSender(extractor, opened.build("pseudo_words", PseudoWordEncoder))
-        self.transmitter = Transmitter(selector, transform, tables, CaptionEncoder(coder, describer), words)
+        describer = _describer(opened, backbone, self.options.caption, captioner, coder)
+        words = opened.build("pseudo_words", PseudoWordEncoder)
+        sender = CaptionEncoder(coder, describer)
+        self.transmitter = Transmitter(selector, transform, tables, sender, extractor, words)
         level = Quantization(quantization)
         enhancer = opened.build("enhancer", Enhancer)
         enhancer = quantise_enhancer(enhancer, level, opened.tensors("enhancer_ranges"))
@@ -80,25 +81,25 @@ class SemanticSystem:
         return self.receiver.decode(received)
 
 
-def _selector(profile: Profile, sam_checkpoint: str | Path | None) -> RegionSelector:
+def _selector(
+    profile: Profile, extractor: FeatureExtractor, sam_checkpoint: str | Path | None
+) -> RegionSelector:
     """With a segmenter where the profile or the user has one."""
     saliency = profile.build("saliency", U2NetP)
-    if sam_checkpoint is None and not ("backbone" in profile and "segmenter" in profile):
+    if sam_checkpoint is None and "segmenter" not in profile:
         return RegionSelector(saliency)
-    extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
     sam = tiny_sam(profile) if sam_checkpoint is None else published_sam(sam_checkpoint)
     return RegionSelector(saliency, extractor, Segmenter(sam))
 
 
 def _describer(
-    profile: Profile, wish: str, captioner: str | None, coder: CaptionCoder | None
+    profile: Profile, backbone: EfficientNetLite0, wish: str, captioner: str | None, coder: CaptionCoder
 ) -> Describer | None:
     """What finds words, where words are wished; None where the profile has nothing that does."""
     if wish not in (captions.AUTO, captions.BACKGROUND):
         return None
     if captioner is not None:
         return HubCaptioner(captioner)
-    if coder is None or (wish == captions.AUTO and "captioner" not in profile):
+    if wish == captions.AUTO and "captioner" not in profile:
         return None
-    backbone = profile.build("backbone", EfficientNetLite0)
     return PhotoCaptioner(backbone, profile.build("captioner", Captioner), coder.vocabulary)

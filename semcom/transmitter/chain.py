@@ -25,12 +25,14 @@ from semcom.models.grid import hci_size, pad_to_grid
 from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import KeyTransform
 from semcom.models.pixels import to_tensor
+from semcom.models.pseudo_words import PseudoWordEncoder
 from semcom.packets import HEADER_BYTES, packet_sizes
 from semcom.transmitter import captions, hci
 from semcom.transmitter.captions import CaptionEncoder
+from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.key_codec import key_packets
 from semcom.transmitter.prompts import Prompts
-from semcom.transmitter.pseudo_words import PseudoWordSender, check_num_words
+from semcom.transmitter.pseudo_words import check_num_words, pseudo_words
 from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
 from semcom.transmitter.split import within_share
 
@@ -90,7 +92,8 @@ class Transmitter:
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
         captions: finds and codes the caption.
-        words: finds and codes the pseudo-words.
+        extractor: of the features that regions and pseudo-words share.
+        words: makes the pseudo-words.
     """
 
     def __init__(
@@ -99,10 +102,11 @@ class Transmitter:
         transform: KeyTransform,
         tables: LatentTables,
         captions: CaptionEncoder,
-        words: PseudoWordSender,
+        extractor: FeatureExtractor,
+        words: PseudoWordEncoder,
     ) -> None:
         self.selector, self.transform, self.tables = selector, transform, tables
-        self.captions, self.words = captions, words
+        self.captions, self.extractor, self.words = captions, extractor, words
 
     def encode(self, image: Tensor, budget: Budget, options: TransmitOptions) -> Message:
         """Message of a picture [3,H,W] in [0,1].
@@ -116,10 +120,11 @@ class Transmitter:
                 does not fit the picture.
         """
         height, width = image.shape[-2:]
-        key_map = self.selector.select(image, options.key_area, options.key_mask, options.prompts)
+        features = self.extractor(image)
+        key_map = self.selector.select(image, options.key_area, options.key_mask, options.prompts, features)
         colours = card.encode(image) if options.card else None
         caption = self.captions.encode(image, key_map, options.caption)
-        words = self.words.encode(image, options.num_words) if options.num_words else None
+        words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
         thumb = hci.thumbnail(pad_to_grid(image))
         nothing = torch.zeros_like(key_map)
         key_map = self._affordable(key_map, thumb, width, height, options.key_share, budget)
