@@ -43,7 +43,7 @@ def described(photos, **changes):
         "snr_db": [0, 15],
         "metrics": ["psnr", "ssim"],
         "trials": 2,
-        "confirm": 1,
+        "confirm": 3,
         "realisations": 2,
         "pictures": 1,
     } | changes

@@ -1,5 +1,7 @@
 """SAM variants: the tiny one against segment_anything's own predictor, checkpoints refused by name."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -82,12 +84,13 @@ def test_automatic_masks(sam, photo):
 
 def test_a_profile_without_the_part_is_named():
     with pytest.raises(ProfileError, match="no part 'backbone'; it has other"):
-        tiny_sam(Profile("bare", {"other": ({}, {})}))
+        tiny_sam(Profile("bare", Path(), {"other": ({}, {})}))
 
 
 def test_weights_of_another_width_are_refused():
     profile = Profile(
         "odd",
+        Path(),
         {
             "backbone": ({}, EfficientNetLite0().state_dict()),
             "segmenter": ({"width": 64}, TinySegmenter(width=32).state_dict()),
