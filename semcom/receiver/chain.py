@@ -4,7 +4,7 @@ hci ──► AV1 decoder ──(+ key latents)──► enhancer ──► x0 �
 mask, key packets ──► latents, holes ────────┴────────────────┘ ▲
 caption, spw ──────────────────────────────────► tokens ────────┘
 
-When the HCI is lost, MGDD makes one from the colour card and the tokens, and the enhancer goes on from it.
+When the HCI is lost, the colour card is the picture.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from semcom.header import Header
@@ -23,7 +22,7 @@ from semcom.message import ReceivedMessage, Reconstruction
 from semcom.models import av1, fsq, key_bitstream, keymap
 from semcom.models.caption_code import CaptionCoder
 from semcom.models.fsq import FSQ
-from semcom.models.grid import CELL, hci_size, key_grid
+from semcom.models.grid import hci_size, key_grid, padded_size
 from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import CELL_SIDE, KeyTransform
 from semcom.models.pixels import to_tensor
@@ -32,7 +31,6 @@ from semcom.receiver.decoder import Guidance, MultimodalDecoder, caption_tokens,
 from semcom.receiver.enhancer import Enhancer
 
 _MAX_STEPS = 8
-_GENERATED_QUALITY = 20  # what the enhancer is told of an HCI that MGDD made
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Receiver:
 
     Args:
         enhancer: restores the HCI to full size.
-        decoder: refines the restored picture, and makes one when the HCI is lost.
+        decoder: refines the restored picture.
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
         captions: reads captions.
@@ -93,21 +91,16 @@ class Receiver:
             key_map, latents, arrived = self._key(received, header)
             caption, words = self._caption(received), self._words(received)
         notes = _losses(received, header)
-        guidance = self._guidance(caption, words, latents, key_map, arrived)
         if thumb is None:
-            with clock("generate"):
-                source = self._generated(received, header, guidance)
-            quality, detail = _GENERATED_QUALITY, torch.zeros_like(source[:1])
+            image = self._sketch(received, header)
         else:
             source = (thumb + self.transform.residual(latents[None])[0]).clamp(0, 1)
-            quality = header.quality
             detail = arrived[None].float().repeat_interleave(CELL_SIDE, 1).repeat_interleave(CELL_SIDE, 2)
-        with clock("enhance"):
-            image = self.enhancer.restore(source, quality, detail)
-        if thumb is not None:
+            with clock("enhance"):
+                x0 = self.enhancer.restore(source, header.quality, detail)
             with clock("decode"):
-                known = replace(guidance, hci=source[None], has_hci=torch.ones(1))
-                image = self._denoise(image, known)
+                guidance = self._guidance(source, caption, words, latents, key_map, arrived)
+                image = denoise(self.decoder, x0[None], guidance, self.options.steps, self.options.seed)[0]
         return Reconstruction(
             image=image[:, : header.height, : header.width].contiguous(),
             key_mask=key_map,
@@ -128,7 +121,7 @@ class Receiver:
 
     def _caption(self, received: ReceivedMessage) -> str | None:
         data = next(iter(received.chunks("caption")), None)
-        return None if data is None or self.captions is None else self.captions.decode(data)
+        return None if data is None else self.captions.decode(data)
 
     def _words(self, received: ReceivedMessage) -> Tensor | None:
         """[1,N,5] quantised pseudo-words."""
@@ -136,41 +129,29 @@ class Receiver:
         return None if data is None else self._fsq.values(fsq.unpack(data))[None]
 
     def _guidance(
-        self, caption: str | None, words: Tensor | None, latents: Tensor, key_map: Tensor, arrived: Tensor
+        self,
+        source: Tensor,
+        caption: str | None,
+        words: Tensor | None,
+        latents: Tensor,
+        key_map: Tensor,
+        arrived: Tensor,
     ) -> Guidance:
-        """All but the HCI."""
-        text = caption_tokens(self.captions.vocabulary, caption or "")
-        height, width = (CELL_SIDE * side for side in key_map.shape)
         return Guidance(
-            hci=torch.zeros(1, 3, height, width),
-            has_hci=torch.zeros(1),
+            hci=source[None],
+            has_hci=torch.ones(1),
             latents=latents[None],
             key_map=key_map[None, None].float(),
             arrived=arrived[None, None].float(),
-            text=text[None],
+            text=caption_tokens(self.captions.vocabulary, caption or "")[None],
             words=torch.zeros(1, 0, len(fsq.LEVELS)) if words is None else words,
             has_words=torch.full((1,), float(words is not None)),
         )
 
-    def _denoise(self, x0: Tensor, guidance: Guidance) -> Tensor:
-        return denoise(self.decoder, x0[None], guidance, self.options.steps, self.options.seed)[0]
-
-    def _generated(self, received: ReceivedMessage, header: Header, guidance: Guidance) -> Tensor:
-        """A quarter-size picture [3,h,w] of the colour card, the caption and the pseudo-words."""
+    def _sketch(self, received: ReceivedMessage, header: Header) -> Tensor:
         card = next(iter(received.chunks("card")), None)
-        width, height = hci_size(header.width, header.height)
-        sketch = from_card(card, header.width, header.height, (height, width))
-        rows, columns = -(-height // CELL), -(-width // CELL)
-        sketch = F.pad(sketch[None], (0, columns * CELL - width, 0, rows * CELL - height), mode="replicate")
-        nothing = torch.zeros(1, 1, rows, columns)
-        own = replace(
-            guidance,
-            hci=torch.zeros(1, 3, CELL_SIDE * rows, CELL_SIDE * columns),
-            latents=torch.zeros(1, guidance.latents.shape[1], rows, columns),
-            key_map=nothing,
-            arrived=nothing,
-        )
-        return self._denoise(sketch[0], own)[:, :height, :width]
+        width, height = padded_size(header.width, header.height)
+        return from_card(card, header.width, header.height, (height, width))
 
     def _key(self, received: ReceivedMessage, header: Header) -> tuple[Tensor, Tensor, Tensor]:
         """Key map, latents and arrived cells; without the mask the key packets cannot be read."""
@@ -187,7 +168,7 @@ def _losses(received: ReceivedMessage, header: Header) -> list[str]:
     notes = []
     if next(iter(received.chunks("hci")), None) is None:
         has_card = next(iter(received.chunks("card")), None) is not None
-        notes.append("HCI lost: generated from " + ("the colour card" if has_card else "grey"))
+        notes.append("HCI lost: colour card only" if has_card else "HCI and colour card lost: grey picture")
     for name, stream, sent in (
         ("caption", "caption", header.has_caption),
         ("pseudo-words", "spw", header.has_words),
