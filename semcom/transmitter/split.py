@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-_ROUNDS = 4
+_CAUTION = 0.95
 
 
 def within_share(key_map: Tensor, cost: Callable[[Tensor], float], limit: float) -> Tensor:
@@ -19,12 +19,11 @@ def within_share(key_map: Tensor, cost: Callable[[Tensor], float], limit: float)
         cost: of the key stream of a map, in the budget's unit.
         limit: in the same unit.
     """
-    for _ in range(_ROUNDS):
-        spent, cells = cost(key_map), int(key_map.sum())
-        if spent <= limit or cells == 0:
-            return key_map
-        key_map = middle(key_map, min(cells - 1, int(cells * limit / spent)))
-    return torch.zeros_like(key_map)
+    while bool(key_map.any()) and (spent := cost(key_map)) > limit:
+        cells = int(key_map.sum())
+        # Cells cost unequally, so a share in proportion may still be too dear: a little less than that.
+        key_map = middle(key_map, min(cells - 1, int(_CAUTION * cells * limit / spent)))
+    return key_map
 
 
 def middle(key_map: Tensor, count: int) -> Tensor:

@@ -23,6 +23,13 @@ def test_an_affordable_map_is_kept_whole(key_map):
     assert torch.equal(within_share(key_map, lambda cells: cells.sum().item(), key_map.numel()), key_map)
 
 
+def test_a_stubborn_cost_still_leaves_what_fits():
+    """Cost falls with the map's depth rather than its cells, as it does where the middle holds the detail."""
+    key_map = torch.ones(12, 12, dtype=torch.bool)
+    kept = within_share(key_map, lambda cells: 100 + 0.2 * cells.sum().item(), 105)
+    assert 15 <= kept.sum() <= 25
+
+
 def test_the_middle_stays():
     square = torch.zeros(9, 9, dtype=torch.bool)
     square[1:8, 1:8] = True
