@@ -8,7 +8,8 @@
 | nf4 | NF4 weights, float32 arithmetic | NF4, bitsandbytes | NF4 weights, float32 arithmetic |
 
 NF4 (QLoRA, arXiv 2305.14314) has sixteen levels in blocks of 64 weights. bitsandbytes has no
-convolution, so a convolution's NF4 weights are expanded once, when the model is built.
+convolution, so a convolution's NF4 weights are expanded once, when the model is built. The enhancer's two
+upsampling convolutions stay in float32 at NF4.
 """
 
 from __future__ import annotations
