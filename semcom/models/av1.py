@@ -22,10 +22,13 @@ from PIL import Image
 SUBSAMPLING = "4:2:0"
 _TEMPORAL_DELIMITER = b"\x12\x00"
 _SEQUENCE_HEADER, _FRAME = 0x0A, 0x32
+# The enhancer removes artefacts better than these filters, whose side information is not free: off, the
+# enhanced picture's LPIPS at equal bytes is 0.006 lower (four Kodak pictures).
+_NO_LOOP_FILTERS = {"enable-cdef": "0", "enable-restoration": "0"}
 _ELIDED, _CARRIED = b"\x00", b"\x01"
 # Tools and colour description after the size in the sequence header, as libaom writes them for one
 # 4:2:0 full-range still picture (AV1 specification 5.5.1, reduced_still_picture_header).
-_SEQUENCE_TAIL = "011011001000000010000110100000110100001"  # the last 1 is the trailing bit
+_SEQUENCE_TAIL = "011000001000000010000110100000110100001"  # the last 1 is the trailing bit
 
 
 class AV1Error(ValueError):
@@ -45,7 +48,14 @@ def encode(picture: NDArray[np.uint8], quality: int, speed: int = 2) -> bytes:
     """
     buffer = io.BytesIO()
     Image.fromarray(picture).save(
-        buffer, "AVIF", quality=quality, speed=speed, subsampling=SUBSAMPLING, codec="aom", max_threads=1
+        buffer,
+        "AVIF",
+        quality=quality,
+        speed=speed,
+        subsampling=SUBSAMPLING,
+        codec="aom",
+        max_threads=1,
+        advanced=_NO_LOOP_FILTERS,
     )
     height, width = picture.shape[:2]
     sequence, frame = _split(_mdat(buffer.getvalue()))

@@ -72,7 +72,7 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
         return self._window(self._photo(rng)[0], rng)
 
     def _window(self, photo: Image.Image, rng: np.random.Generator) -> dict[str, Tensor]:
-        small = photo.resize((photo.width // 4, photo.height // 4), Image.Resampling.BICUBIC)
+        small = photo.resize((photo.width // 4, photo.height // 4), Image.Resampling.LANCZOS)
         quality = int(rng.integers(self.qualities[0], self.qualities[1] + 1))
         payload = av1.encode(np.asarray(small), quality, speed=_TRAIN_SPEED)
         coded = av1.decode(payload, *small.size)

@@ -29,7 +29,7 @@ def thumbnail(image: Tensor) -> NDArray[np.uint8]:
     """[h,w,3] uint8, a quarter of a picture [3,H,W] in [0,1] whose sides are multiples of 16."""
     full = Image.fromarray(to_pixels(image))
     size = (full.width // HCI_SCALE, full.height // HCI_SCALE)
-    return np.asarray(full.resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(full.resize(size, Image.Resampling.LANCZOS))
 
 
 def encode(thumb: NDArray[np.uint8], quality: int) -> bytes:
