@@ -45,7 +45,7 @@ TABLES = Path("channels/data/bler_tables.json")
 RESULTS = Path("benchmarks/results/abstraction.json")
 # Packet sizes in bytes; their code blocks span 56 to 8424 bits and both base graphs
 PACKET_BYTES = (4, 16, 40, 94, 226, 477, 1050)
-STEPS = 11
+STEPS = 22
 NUM_BYTES = 90
 MCS_COMPARED = (4, 9, 13, 20, 26)
 # Realisations that betas are fitted to: none of those compared

@@ -1,12 +1,12 @@
-"""Header stream: what the receiver must know before it can read anything else, in seven bytes."""
+"""Header stream: what the receiver must know before it can read anything else, in eight bytes."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 
-_FORMAT = ">BHHBB"
-HEADER_VERSION = 2
+_FORMAT = ">BHHBBB"
+HEADER_VERSION = 3
 NUM_BYTES = struct.calcsize(_FORMAT)
 
 
@@ -22,6 +22,7 @@ class Header:
         width, height: of the picture in pixels, 1–65535.
         quality: AV1 quality of the HCI, 0–63.
         key_packets: packets of the key stream.
+        grain: level of the film grain, 0–15 (`semcom.models.grain`).
         has_card, has_caption, has_words: whether a colour card, a caption and pseudo-words were sent.
     """
 
@@ -29,19 +30,22 @@ class Header:
     height: int
     quality: int
     key_packets: int
+    grain: int
     has_card: bool
     has_caption: bool
     has_words: bool
 
     def to_bytes(self) -> bytes:
-        """Seven bytes, big-endian."""
+        """Eight bytes, big-endian."""
         first = HEADER_VERSION << 3 | self.has_words << 2 | self.has_caption << 1 | self.has_card
-        return struct.pack(_FORMAT, first, self.width, self.height, self.quality, self.key_packets)
+        return struct.pack(
+            _FORMAT, first, self.width, self.height, self.quality, self.key_packets, self.grain
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Header:
         """Inverse of `to_bytes`. Raises `HeaderError`."""
         if len(data) != NUM_BYTES or data[0] >> 3 != HEADER_VERSION:
             raise HeaderError(f"not a semantic header of version {HEADER_VERSION}: {data.hex()!r}")
-        first, width, height, quality, key_packets = struct.unpack(_FORMAT, data)
-        return cls(width, height, quality, key_packets, bool(first & 1), bool(first & 2), bool(first & 4))
+        first, *numbers = struct.unpack(_FORMAT, data)
+        return cls(*numbers, bool(first & 1), bool(first & 2), bool(first & 4))

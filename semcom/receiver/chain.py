@@ -1,6 +1,6 @@
 """Receiver: whatever arrived becomes a picture.
 
-hci ──► AV1 decoder ──(+ key latents)──► enhancer ──► x0 ──► MGDD ──► picture
+hci ──► AV1 decoder ──(+ key latents)──► enhancer ──► x0 ──► MGDD ──► grain ──► picture
 mask, key packets ──► latents, holes ────────┴────────────────┘ ▲
 caption, spw ──────────────────────────────────► tokens ────────┘
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from semcom.header import Header
 from semcom.message import ReceivedMessage, Reconstruction
-from semcom.models import av1, fsq, key_bitstream, keymap
+from semcom.models import av1, fsq, grain, key_bitstream, keymap
 from semcom.models.caption_code import CaptionCoder
 from semcom.models.fsq import FSQ
 from semcom.models.grid import hci_size, key_grid, padded_size
@@ -101,6 +101,7 @@ class Receiver:
             with clock("decode"):
                 guidance = self._guidance(source, caption, words, latents, key_map, arrived)
                 image = denoise(self.decoder, x0[None], guidance, self.options.steps, self.options.seed)[0]
+                image = grain.add(image, header.grain, self.options.seed)
         return Reconstruction(
             image=image[:, : header.height, : header.width].contiguous(),
             key_mask=key_map,

@@ -1,6 +1,7 @@
 """Transmitter: a picture becomes a message that fits its budget.
 
-image ─┬─ colour card ──────────────────────────────► card
+image ─┬─ noise level, sizes ───────────────────────► header
+       ├─ colour card ──────────────────────────────► card
        ├─ region selector ─ key map ────────────────► mask
        ├─ captioner ─ vocabulary, tables ───────────► caption
        ├─ backbone ─ TASCM ─ FSQ ───────────────────► spw
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from semcom.header import Header
 from semcom.message import Budget, BudgetError, Message, Protection, Stream
-from semcom.models import av1, card, keymap
+from semcom.models import av1, card, grain, keymap
 from semcom.models.caption_code import check_caption
 from semcom.models.grid import hci_size, pad_to_grid
 from semcom.models.key_bitstream import LatentTables
@@ -82,6 +83,7 @@ class _Plan:
     card: bytes | None
     caption: bytes | None
     words: bytes | None
+    grain: int
 
 
 class Transmitter:
@@ -135,7 +137,7 @@ class Transmitter:
             (nothing, None, None, None),
         )
         for choice in choices:
-            plan = _Plan(to_tensor(thumb), width, height, *choice)
+            plan = _Plan(to_tensor(thumb), width, height, *choice, grain.measure(image))
             message = self._fit(plan, thumb, budget)
             if message is not None:
                 return message
@@ -180,7 +182,7 @@ class Transmitter:
         packets = key_packets(plan.thumb, coded, plan.key_map, self.transform, self.tables)
         guidance = (plan.card, plan.caption, plan.words)
         sent = (stream is not None for stream in guidance)
-        header = Header(plan.width, plan.height, quality, len(packets), *sent)
+        header = Header(plan.width, plan.height, quality, len(packets), plan.grain, *sent)
         streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
         if plan.card is not None:
             streams.append(Stream("card", Protection.CRITICAL, (plan.card,)))
