@@ -30,7 +30,7 @@ from rich.progress import track
 
 from semcom import images
 from semcom.models.caption_code import CaptionCoder
-from semcom.models.captioner import GRID, Captioner, cell_features, squeeze
+from semcom.models.captioner import GRID, Captioner, cell_features
 from semcom.models.efficientnet import EfficientNetLite0
 from semcom.models.pixels import to_pixels
 from semcom.models.u2net import U2NetP
@@ -39,6 +39,7 @@ from semcom.profile import Profile
 from semcom.provenance import provenance
 from semcom.train.caption_data import plain, read_captions
 from semcom.transmitter.captions import PhotoCaptioner
+from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.regions import RegionSelector
 
 RESULTS = Path(__file__).parent / "results"
@@ -83,26 +84,28 @@ def sizes(texts: list[str], coder: CaptionCoder) -> dict[str, float]:
 
 @torch.no_grad()
 def in_batches(
-    backbone: EfficientNetLite0, writer: Captioner, coder: CaptionCoder, photos: list[torch.Tensor]
+    extractor: FeatureExtractor, writer: Captioner, coder: CaptionCoder, photos: list[torch.Tensor]
 ) -> list[str]:
     """Captions as `PhotoCaptioner` writes them, many photos at a time."""
     texts = []
     for first in track(range(0, len(photos), _BATCH), description="captions"):
-        batch = torch.stack([squeeze(photo) for photo in photos[first : first + _BATCH]])
-        maps = backbone.features(batch.contiguous(memory_format=torch.channels_last)).stride32
-        visible = torch.ones(len(batch), GRID * GRID, dtype=torch.bool)
-        texts += map(coder.vocabulary.join, writer.write(cell_features(backbone, maps), visible))
+        grids = torch.cat([extractor(photo).grid(GRID, GRID) for photo in photos[first : first + _BATCH]])
+        visible = torch.ones(len(grids), GRID * GRID, dtype=torch.bool)
+        cells = cell_features(extractor.backbone, grids)
+        texts += map(coder.vocabulary.join, writer.write(cells, visible))
     return texts
 
 
-def timed(captioner: PhotoCaptioner, pictures: list[torch.Tensor]) -> tuple[list[str], list[float]]:
-    """Captions and milliseconds of each, resizing and backbone included."""
+def timed(
+    extractor: FeatureExtractor, captioner: PhotoCaptioner, pictures: list[torch.Tensor]
+) -> tuple[list[str], list[float]]:
+    """Captions and milliseconds of each, the pass of the shared backbone included."""
     for picture in pictures[:_WARM_UP]:
-        captioner.describe(picture)
+        captioner.describe(picture, extractor(picture))
     texts, milliseconds = [], []
     for picture in track(pictures, description="captions"):
         start = time.perf_counter()
-        texts.append(captioner.describe(picture))
+        texts.append(captioner.describe(picture, extractor(picture)))
         milliseconds.append(1000 * (time.perf_counter() - start))
     return texts, milliseconds
 
@@ -142,22 +145,22 @@ def main() -> None:
     arguments = parser.parse_args()
     profile = Profile.open(arguments.profile)
     coder = CaptionCoder.from_tensors(profile.tensors("vocabulary"))
-    backbone = profile.build("backbone", EfficientNetLite0)
+    extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
     data = read_captions([arguments.captions])
     photos = [images.load(path) for path in data.photos[: arguments.pictures]]
     writer = profile.build("captioner", Captioner)
-    captioner = PhotoCaptioner(backbone, writer, coder.vocabulary)
-    texts = in_batches(backbone, writer, coder, photos)
+    captioner = PhotoCaptioner(extractor.backbone, writer, coder.vocabulary)
+    texts = in_batches(extractor, writer, coder, photos)
     people = [plain(caption) for captions in data.captions[: arguments.pictures] for caption in captions]
     kodak = sorted(arguments.kodak.glob("*.png"))
     pictures = [images.load(path) for path in kodak]
-    kodak_texts, kodak_milliseconds = timed(captioner, pictures)
+    kodak_texts, kodak_milliseconds = timed(extractor, captioner, pictures)
     selector = RegionSelector(profile.build("saliency", U2NetP))
     rows = [
         {
             "image": path.name,
             "caption": text,
-            "background": captioner.describe(picture, selector.select(picture)),
+            "background": captioner.describe(picture, extractor(picture), selector.select(picture)),
             "caption_bytes": len(coder.encode(text)),
         }
         for path, picture, text in zip(kodak, pictures, kodak_texts, strict=True)

@@ -1,6 +1,6 @@
 """Captioner: a GPT-2 decoder of `transformers` that looks at the backbone's feature map by cross-attention.
 
-    picture 224×224 ─► backbone ─► 7×7 cells of 1280 ─► 49 + 1 (their mean) vectors ─► words, one by one
+    shared features, 7×7 cells ─► 1280 channels ─► 49 + 1 (their mean) vectors ─► words, one by one
 
 A cell that is not visible is neither looked at nor part of the mean: that is how a caption describes the
 background alone.
@@ -18,7 +18,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from semcom.models.caption_vocabulary import END
 from semcom.models.efficientnet import EfficientNetLite0
 
-SIDE, GRID = 224, 7
+GRID = 7
 CELL_FEATURES = 1280
 MAX_TOKENS = 20
 _HEADS = 4
@@ -117,13 +117,6 @@ class Captioner(nn.Module):
             max_new_tokens=MAX_TOKENS,
         )
         return [[token for token in row if token != END] for row in written.tolist()]
-
-
-def squeeze(image: Tensor) -> Tensor:
-    """A picture [3,H,W] in [0,1] at 224×224, whatever its aspect, as the training photographs are."""
-    if image.shape[1:] == (SIDE, SIDE):
-        return image
-    return F.interpolate(image[None], (SIDE, SIDE), mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 def cell_features(backbone: EfficientNetLite0, stride32: Tensor) -> Tensor:

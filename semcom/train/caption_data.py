@@ -13,18 +13,15 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
-from semcom.models.captioner import GRID, squeeze
-from semcom.models.efficientnet import FEATURE_CHANNELS, EfficientNetLite0
+from semcom.models.captioner import GRID
+from semcom.models.efficientnet import FEATURE_CHANNELS
 from semcom.models.pixels import to_tensor
-
-_BATCH = 16
-_VIEWS = 2  # as it is, and mirrored
+from semcom.transmitter.features import FeatureExtractor
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,8 @@ def plain(text: str) -> str:
     return joined
 
 
-def cached_features(backbone: EfficientNetLite0, photos: Sequence[Path], folder: Path) -> NDArray[np.float16]:
-    """[N,2,49,320] float16, memory-mapped: stride-32 features of every photo and of its mirror image.
+def cached_features(extractor: FeatureExtractor, photos: Sequence[Path], folder: Path) -> NDArray[np.float16]:
+    """[N,49,320] float16, memory-mapped: the transmitter's shared features of every photo as 7×7 cells.
 
     Computed on first use, then read from `folder`; other photos are another file.
     """
@@ -92,23 +89,16 @@ def cached_features(backbone: EfficientNetLite0, photos: Sequence[Path], folder:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
-        shape = (len(photos), _VIEWS, GRID * GRID, FEATURE_CHANNELS[-1])
+        shape = (len(photos), GRID * GRID, FEATURE_CHANNELS[-1])
         values = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
-        for first in track(range(0, len(photos), _BATCH), description="backbone features"):
-            batch = torch.stack([_picture(photo) for photo in photos[first : first + _BATCH]])
-            for view, pictures in enumerate((batch, batch.flip(-1))):
-                values[first : first + _BATCH, view] = _features(backbone, pictures).numpy()
+        for index, photo in enumerate(track(photos, description="backbone features")):
+            cells = extractor(_picture(photo)).grid(GRID, GRID)[0]
+            values[index] = cells.flatten(1).T.half().numpy()
         values.flush()
         partial.rename(path)
     return np.load(path, mmap_mode="r")
 
 
-@torch.no_grad()
-def _features(backbone: EfficientNetLite0, pictures: Tensor) -> Tensor:
-    maps = backbone.features(pictures.contiguous(memory_format=torch.channels_last)).stride32
-    return maps.flatten(2).transpose(1, 2).half()
-
-
 def _picture(path: Path) -> Tensor:
     with Image.open(path) as file:
-        return squeeze(to_tensor(np.asarray(file.convert("RGB"))))
+        return to_tensor(np.asarray(file.convert("RGB")))

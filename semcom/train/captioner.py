@@ -23,8 +23,8 @@ from semcom.metrics.caption_similarity import caption_similarity
 from semcom.models.caption_code import CaptionCoder, NGrams
 from semcom.models.caption_vocabulary import END, Vocabulary
 from semcom.models.captioner import GRID, Captioner, cell_features
-from semcom.models.efficientnet import EfficientNetLite0
 from semcom.train.caption_data import CaptionedPhotos, cached_features
+from semcom.transmitter.features import FeatureExtractor
 
 VOCABULARY_SIZE = 3000
 _OWN_CAPTIONS, _OWN_WEIGHT = 1500, 5
@@ -40,7 +40,7 @@ class CaptionSamples(Dataset[dict[str, Tensor]]):
     """A photo's features and five of its captions; every epoch is a permutation of the photos.
 
     Args:
-        features: [N,2,49,320] float16, photo and mirror image.
+        features: [N,49,320] float16.
         tokens: ids per photo and caption.
         seed: of order, mirroring, choice of captions and hidden cells.
     """
@@ -64,21 +64,27 @@ class CaptionSamples(Dataset[dict[str, Tensor]]):
             ids = [*captions[caption], END][:_LENGTH]
             row[: len(ids)] = torch.tensor(ids)
         return {
-            "features": torch.from_numpy(self._features[photo, rng.integers(2)].copy()),
+            "features": torch.from_numpy(self._mirrored(self._features[photo], rng)),
             "visible": torch.from_numpy(~hidden),
             "tokens": tokens,
         }
 
+    def _mirrored(self, cells: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float16]:
+        """Every other time the cells from right to left: nearly the features of the mirror image."""
+        rows = cells.reshape(GRID, GRID, -1)
+        return (rows[:, ::-1] if rng.integers(2) else rows).copy().reshape(cells.shape)
+
 
 class CaptionerStage:
-    """Trains a new captioner on `train`; validation measures CIDEr and BLEU-4 of its captions.
+    """Trains a captioner on `train`, new or from `start`; validation measures CIDEr and BLEU-4.
 
     Args:
-        backbone: frozen.
+        extractor: of the shared features, frozen.
         vocabulary: of the captions.
         train, validation: photos with captions.
         cache: folder that keeps the features.
         seed: of the initial weights.
+        start: weights to go on from.
     """
 
     name = "captioner"
@@ -88,19 +94,22 @@ class CaptionerStage:
 
     def __init__(
         self,
-        backbone: EfficientNetLite0,
+        extractor: FeatureExtractor,
         vocabulary: Vocabulary,
         train: CaptionedPhotos,
         validation: CaptionedPhotos,
         cache: Path,
         seed: int,
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
         torch.manual_seed(seed)
         self._captioner = Captioner(len(vocabulary), dropout=_DROPOUT)
+        if start is not None:
+            self._captioner.load_state_dict(start)
         self.model: nn.Module = self._captioner
-        self.vocabulary, self._validation, self._backbone = vocabulary, validation, backbone
-        self._features = cached_features(backbone, train.photos, cache)
-        self._held_out = cached_features(backbone, validation.photos, cache)
+        self.vocabulary, self._validation, self._backbone = vocabulary, validation, extractor.backbone
+        self._features = cached_features(extractor, train.photos, cache)
+        self._held_out = cached_features(extractor, validation.photos, cache)
         self._tokens = [[_ids(vocabulary, text) for text in texts] for texts in train.captions]
 
     def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
@@ -129,10 +138,10 @@ class CaptionerStage:
         return self.write(model, self._features[:_OWN_CAPTIONS])
 
     def write(self, model: Captioner, features: NDArray[np.float16]) -> list[str]:
-        """Captions of photos whose features are [N,2,49,320]."""
+        """Captions of photos whose features are [N,49,320]."""
         texts = []
         for first in track(range(0, len(features), _WRITE_BATCH), description="captions"):
-            cells = self._cells(torch.from_numpy(features[first : first + _WRITE_BATCH, 0].copy()))
+            cells = self._cells(torch.from_numpy(features[first : first + _WRITE_BATCH].copy()))
             visible = torch.ones(cells.shape[:2], dtype=torch.bool)
             texts += [self.vocabulary.join(ids) for ids in model.write(cells, visible)]
         return texts

@@ -159,15 +159,21 @@ def _segmenter(wanted: TrainingRun) -> None:
 
 def _captioner(wanted: TrainingRun) -> None:
     photos, held_out = read_captions(wanted.data), read_captions(wanted.validation)
-    backbone = Profile.open(wanted.profile).build("backbone", EfficientNetLite0)
-    vocabulary = learn_vocabulary(photos)
-    stage = CaptionerStage(backbone, vocabulary, photos, held_out, wanted.folder, wanted.seed)
+    profile, start, earlier = Profile.open(wanted.profile), None, None
+    extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
+    if "captioner" in profile:
+        vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
+        start, earlier = profile.tensors("captioner"), profile.card("captioner")
+    else:
+        vocabulary = learn_vocabulary(photos)
+    stage = CaptionerStage(extractor, vocabulary, photos, held_out, wanted.folder, wanted.seed, start)
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
     captioner = cast(Captioner, trained.model)
     coder = learn_coder(vocabulary, photos, stage.write_training_captions(captioner))
     card = _card(stage, trained, wanted, len(photos.photos)) | {
         "started_from": "EfficientNet-Lite0 (Apache-2.0), the frozen part `backbone`; decoder from scratch",
         "losses": "cross-entropy with label smoothing 0.1",
+        "earlier_run": earlier,
     }
     config = {"vocabulary_size": len(vocabulary)}
     write_part(wanted.profile, "captioner", config, captioner.weights(), card)

@@ -1,6 +1,6 @@
 """Captions: what a photo shows, in words. By the profile's captioner, by any published one, or by the user.
 
-photo ─► Describer ─► text ─► CaptionCoder ─► about ten bytes
+photo, shared features ─► Describer ─► text ─► CaptionCoder ─► about ten bytes
 key map ──┘ (background only: what lies in key regions is hidden from it)
 """
 
@@ -15,10 +15,11 @@ from torch import Tensor
 
 from semcom.models.caption_code import CaptionCoder
 from semcom.models.caption_vocabulary import Vocabulary
-from semcom.models.captioner import GRID, Captioner, cell_features, squeeze
+from semcom.models.captioner import GRID, Captioner, cell_features
 from semcom.models.efficientnet import EfficientNetLite0
 from semcom.models.grid import CELL
 from semcom.models.pixels import to_pixels
+from semcom.transmitter.features import ImageFeatures
 
 AUTO, NONE, BACKGROUND = "auto", "none", "background"
 _HIDDEN_SHARE = 0.5  # of a cell in key regions, from which on it is hidden
@@ -28,11 +29,12 @@ _MAX_TOKENS = 30
 class Describer(Protocol):
     """Finds words for a photo."""
 
-    def describe(self, image: Tensor, hidden: Tensor | None = None) -> str:
+    def describe(self, image: Tensor, features: ImageFeatures, hidden: Tensor | None = None) -> str:
         """Caption of a picture [3,H,W] in [0,1].
 
         Args:
             image: the picture.
+            features: of the picture.
             hidden: [ceil(H/16), ceil(W/16)] bool, what the caption must not be about.
 
         Returns:
@@ -58,13 +60,12 @@ class PhotoCaptioner:
         self._beams = beams
 
     @torch.no_grad()
-    def describe(self, image: Tensor, hidden: Tensor | None = None) -> str:
+    def describe(self, image: Tensor, features: ImageFeatures, hidden: Tensor | None = None) -> str:
         """See `Describer`. The features of hidden cells are not looked at."""
         visible = torch.ones(1, GRID * GRID, dtype=torch.bool) if hidden is None else _visible(hidden)
         if not visible.any():
             return ""
-        small = squeeze(image)[None].contiguous(memory_format=torch.channels_last)
-        cells = cell_features(self._backbone, self._backbone.features(small).stride32)
+        cells = cell_features(self._backbone, features.grid(GRID, GRID))
         (tokens,) = self._captioner.write(cells, visible, self._beams)
         return self._vocabulary.join(tokens)
 
@@ -90,7 +91,7 @@ class HubCaptioner:
             raise ValueError(f"captioner {str(source)!r} cannot be loaded: {reason}") from error
 
     @torch.no_grad()
-    def describe(self, image: Tensor, hidden: Tensor | None = None) -> str:
+    def describe(self, image: Tensor, features: ImageFeatures, hidden: Tensor | None = None) -> str:
         """See `Describer`. Hidden cells are painted in the mean colour of the rest."""
         if hidden is not None:
             if hidden.all():
@@ -112,11 +113,12 @@ class CaptionEncoder:
     def __init__(self, coder: CaptionCoder | None, describer: Describer | None) -> None:
         self._coder, self._describer = coder, describer
 
-    def encode(self, image: Tensor, key_map: Tensor, wish: str) -> bytes | None:
+    def encode(self, image: Tensor, features: ImageFeatures, key_map: Tensor, wish: str) -> bytes | None:
         """Bytes of a caption, or None where there is nothing to send.
 
         Args:
             image: [3,H,W] in [0,1].
+            features: of the picture.
             key_map: [ceil(H/16), ceil(W/16)] bool.
             wish: `auto` (of everything, where the profile can), `none`, `background` (of what is not key),
                 or the caption itself; an empty one is not sent.
@@ -129,15 +131,15 @@ class CaptionEncoder:
             return None
         if self._coder is None:
             raise ValueError("the profile has no part 'vocabulary': captions need caption=none")
-        text = self._describe(image, key_map, wish) if wish in (AUTO, BACKGROUND) else wish
+        text = self._describe(image, features, key_map, wish) if wish in (AUTO, BACKGROUND) else wish
         return self._coder.encode(text) if text else None
 
-    def _describe(self, image: Tensor, key_map: Tensor, wish: str) -> str:
+    def _describe(self, image: Tensor, features: ImageFeatures, key_map: Tensor, wish: str) -> str:
         if self._describer is None:
             raise ValueError(
                 f"the profile has no part 'captioner': caption={wish} needs it; give the caption as text"
             )
-        return self._describer.describe(image, key_map if wish == BACKGROUND else None)
+        return self._describer.describe(image, features, key_map if wish == BACKGROUND else None)
 
 
 def _visible(hidden: Tensor) -> Tensor:

@@ -77,6 +77,7 @@ class _Plan:
     """The parts of a message before the HCI's quality is settled."""
 
     thumb: Tensor  # [3,h,w] in [0,1]
+    typical: bytes  # an HCI of typical quality, until the final one is known
     width: int
     height: int
     key_map: Tensor  # [rows,columns] bool
@@ -125,11 +126,12 @@ class Transmitter:
         features = self.extractor(image)
         key_map = self.selector.select(image, options.key_area, options.key_mask, options.prompts, features)
         colours = card.encode(image) if options.card else None
-        caption = self.captions.encode(image, key_map, options.caption)
+        caption = self.captions.encode(image, features, key_map, options.caption)
         words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
         thumb = hci.thumbnail(pad_to_grid(image))
         nothing = torch.zeros_like(key_map)
-        key_map = self._affordable(key_map, thumb, width, height, options.key_share, budget)
+        typical = av1.encode(thumb, _TYPICAL_QUALITY, _TYPICAL_SPEED)
+        key_map = self._affordable(key_map, thumb, typical, options.key_share, budget, (width, height))
         choices = (
             (key_map, colours, caption, words),
             (nothing, colours, caption, words),
@@ -137,7 +139,7 @@ class Transmitter:
             (nothing, None, None, None),
         )
         for choice in choices:
-            plan = _Plan(to_tensor(thumb), width, height, *choice, grain.measure(image))
+            plan = _Plan(to_tensor(thumb), typical, width, height, *choice, grain.measure(image))
             message = self._fit(plan, thumb, budget)
             if message is not None:
                 return message
@@ -145,11 +147,16 @@ class Transmitter:
         raise BudgetError(budget.limit, budget.cost(packet_sizes(coarsest)), budget.unit)
 
     def _affordable(
-        self, key_map: Tensor, thumb: NDArray[np.uint8], width: int, height: int, share: float, budget: Budget
+        self,
+        key_map: Tensor,
+        thumb: NDArray[np.uint8],
+        typical: bytes,
+        share: float,
+        budget: Budget,
+        size: tuple[int, int],
     ) -> Tensor:
         """The key map, cut to its middle where its stream would take more than `share` of the budget."""
-        typical = av1.encode(thumb, _TYPICAL_QUALITY, _TYPICAL_SPEED)
-        coded, small = to_tensor(av1.decode(typical, *hci_size(width, height))), to_tensor(thumb)
+        coded, small = to_tensor(av1.decode(typical, *hci_size(*size))), to_tensor(thumb)
 
         def cost(cells: Tensor) -> float:
             packets = key_packets(small, coded, cells, self.transform, self.tables)
@@ -159,7 +166,7 @@ class Transmitter:
 
     def _fit(self, plan: _Plan, thumb: NDArray[np.uint8], budget: Budget) -> Message | None:
         """The finest HCI beside the other streams; None when no HCI fits beside them."""
-        typical = self._message(plan, av1.encode(thumb, _TYPICAL_QUALITY, _TYPICAL_SPEED), _TYPICAL_QUALITY)
+        typical = self._message(plan, plan.typical, _TYPICAL_QUALITY)
         others = tuple(stream for stream in typical.streams if stream.name != "hci")
         beside = packet_sizes(replace(typical, streams=others))
 

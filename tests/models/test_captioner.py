@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from semcom.models.caption_vocabulary import END
-from semcom.models.captioner import MAX_TOKENS, Captioner, cell_features, squeeze
+from semcom.models.captioner import MAX_TOKENS, Captioner, cell_features
 from semcom.models.efficientnet import EfficientNetLite0
 
 
@@ -88,14 +88,6 @@ def test_the_output_layer_is_the_embedding_and_not_stored_twice(captioner):
     again = Captioner(30, width=32, layers=2)
     again.load_state_dict(stored)
     torch.testing.assert_close(again.decoder.lm_head.weight, stored["decoder.transformer.wte.weight"])
-
-
-def test_any_aspect_is_squeezed_to_a_square():
-    stripes = torch.linspace(0, 1, 90).expand(3, 40, 90)
-    small = squeeze(stripes)
-    assert small.shape == (3, 224, 224)
-    torch.testing.assert_close(small.mean(), stripes.mean(), atol=0.01, rtol=0)
-    torch.testing.assert_close(squeeze(small), small, rtol=0, atol=0)
 
 
 @torch.no_grad()

@@ -232,6 +232,28 @@ def test_an_image_that_cannot_be_read_fails_alone_and_is_retried(
     assert api.status(tmp_path / "run")["failures"] == {}
 
 
+@pytest.mark.slow
+def test_one_broken_photo_among_a_thousand(toy: Toy, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    originals = [path.read_bytes() for path in sorted(photos.iterdir())]
+    for index in range(1000):
+        (folder / f"{index:04d}.png").write_bytes(originals[index % len(originals)])
+    (folder / "0617.png").write_bytes(originals[1][:200])
+    asked = toy(images=[str(folder)], grid={"snr_db": [-5, 30]}, stop={"trials": 1}, pictures=0)
+    first = serial(asked, tmp_path / "run")
+    assert first.statistics is not None
+    assert (first.statistics.points, first.statistics.failed) == (1998, 2)
+    assert {f["point"]["image"]["name"] for f in first.failures().values()} == {"0617.png"}
+    (folder / "0617.png").write_bytes(originals[1])
+    second = serial(asked, tmp_path / "run")
+    assert second.statistics is not None and (second.statistics.points, second.statistics.skipped) == (
+        2,
+        1998,
+    )
+    assert len(second.to_pandas()) == 2000 and second.failures() == {}
+
+
 def test_a_point_the_link_cannot_do_fails_alone(toy: Toy, tmp_path: Path) -> None:
     result = serial(toy(link={"fail_at_db": 5.0}), tmp_path / "run")
     assert {f["point"]["snr_db"] for f in result.failures().values()} == {5.0}

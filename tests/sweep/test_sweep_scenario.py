@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from semcom.sweep import scenario
+from semcom.sweep import api, scenario
 from semcom.sweep.plan import Plan
 from semcom.sweep.problems import ScenarioError
 
@@ -35,6 +35,19 @@ def test_ready_made_scenarios_are_valid_plans(path: Path) -> None:
     checked = scenario.load(path)
     assert checked.name == path.stem
     assert len(Plan(checked)) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", scenario.ready_made().values(), ids=lambda path: path.stem)
+def test_ready_made_scenarios_run(path: Path, tmp_path: Path) -> None:
+    """Every axis as written, one trial at one SNR: no point fails, and a picture comes out of each."""
+    asked = yaml.safe_load(path.read_text())
+    asked["grid"]["snr_db"] = [15.0]
+    result = api.run(asked | {"stop": {"trials": 1}}, tmp_path, executor="serial", show_progress=False)
+    assert result.failures() == {}
+    frame = result.to_pandas()
+    assert len(frame) == len(Plan(scenario.load(asked)))
+    assert frame["lpips"].between(0.01, 1.2).all()
 
 
 def test_ready_made_scenarios_match_the_json_schema() -> None:

@@ -18,6 +18,7 @@ from semcom.train.captioner import (
     learn_coder,
     learn_vocabulary,
 )
+from semcom.transmitter.features import FeatureExtractor
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,8 @@ def captioned(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def backbone():
-    return Profile.open("tiny").build("backbone", EfficientNetLite0)
+def extractor():
+    return FeatureExtractor(Profile.open("tiny").build("backbone", EfficientNetLite0))
 
 
 @pytest.mark.parametrize(
@@ -75,20 +76,28 @@ def test_bad_lines_are_named(tmp_path, line, error, named):
         read_captions([path])
 
 
-def test_features_are_computed_once_and_mirrored(captioned, backbone, tmp_path):
+def test_features_are_computed_once(captioned, extractor, tmp_path):
     photos = read_captions([captioned]).photos
-    features = cached_features(backbone, photos, tmp_path)
-    assert features.shape == (2, 2, 49, 320)
+    features = cached_features(extractor, photos, tmp_path)
+    assert features.shape == (2, 49, 320)
     (file,) = tmp_path.iterdir()
     written = file.stat().st_mtime_ns
-    np.testing.assert_array_equal(cached_features(backbone, photos, tmp_path), features)
+    np.testing.assert_array_equal(cached_features(extractor, photos, tmp_path), features)
     assert file.stat().st_mtime_ns == written
-    cached_features(backbone, photos[:1], tmp_path)
+    cached_features(extractor, photos[:1], tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_mirroring_turns_rows_of_cells_and_nothing_else():
+    features = np.arange(49, dtype=np.float16)[None, :, None] * np.ones((1, 49, 320), np.float16)
+    samples = CaptionSamples(features, [[[2]]], 0)
+    plain_rows = torch.arange(49.0).view(7, 7)
+    seen = {tuple(samples[i]["features"][:, 0].tolist()) for i in range(20)}
+    assert seen == {tuple(rows.flatten().tolist()) for rows in (plain_rows, plain_rows.flip(1))}
+
+
 def test_every_epoch_shows_every_photo_once():
-    features = np.arange(5, dtype=np.float16)[:, None, None, None] * np.ones((1, 2, 49, 320), np.float16)
+    features = np.arange(5, dtype=np.float16)[:, None, None] * np.ones((1, 49, 320), np.float16)
     tokens = [[[2 + i] * 30, [9, 9]] for i in range(5)]
     samples, again = CaptionSamples(features, tokens, 7), CaptionSamples(features, tokens, 7)
     for epoch in range(2):
@@ -103,10 +112,10 @@ def test_every_epoch_shows_every_photo_once():
     assert samples[0]["visible"].any()
 
 
-def test_two_pictures_are_told_apart_after_a_few_steps(captioned, backbone, tmp_path):
+def test_two_pictures_are_told_apart_after_a_few_steps(captioned, extractor, tmp_path):
     data = read_captions([captioned])
     vocabulary = learn_vocabulary(data)
-    stage = CaptionerStage(backbone, vocabulary, data, data, tmp_path, seed=0)
+    stage = CaptionerStage(extractor, vocabulary, data, data, tmp_path, seed=0)
     optimizer = torch.optim.AdamW(stage.model.parameters(), 2e-3)
     samples = stage.dataset(0)
     for step in range(25):

@@ -16,17 +16,20 @@ from semcom.models.captioner import Captioner
 from semcom.models.efficientnet import EfficientNetLite0
 from semcom.transmitter.captions import CaptionEncoder, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.chain import TransmitOptions
+from semcom.transmitter.features import FeatureExtractor
 
 PHOTO = torch.rand(3, 90, 120, generator=torch.Generator().manual_seed(0))
 KEY_MAP = torch.zeros(6, 8, dtype=torch.bool)
 KEY_MAP[:3] = True
+EXTRACTOR = FeatureExtractor(EfficientNetLite0().eval())
+FEATURES = EXTRACTOR(PHOTO)
 
 
 class Parrot:
     def __init__(self, text="a parrot"):
         self.text, self.asked = text, []
 
-    def describe(self, image, hidden=None):
+    def describe(self, image, features, hidden=None):
         self.asked.append(hidden)
         return self.text
 
@@ -47,28 +50,28 @@ def coder():
 )
 def test_wishes(coder, wish, text, hidden):
     parrot = Parrot()
-    assert coder.decode(CaptionEncoder(coder, parrot).encode(PHOTO, KEY_MAP, wish)) == text
+    assert coder.decode(CaptionEncoder(coder, parrot).encode(PHOTO, FEATURES, KEY_MAP, wish)) == text
     assert parrot.asked == hidden
 
 
 @pytest.mark.parametrize(("wish", "said"), [("none", "a parrot"), ("", "a parrot"), ("auto", "")])
 def test_nothing_to_say_is_not_sent(coder, wish, said):
-    assert CaptionEncoder(coder, Parrot(said)).encode(PHOTO, KEY_MAP, wish) is None
+    assert CaptionEncoder(coder, Parrot(said)).encode(PHOTO, FEATURES, KEY_MAP, wish) is None
 
 
 def test_without_captioner_only_own_captions(coder):
     alone = CaptionEncoder(coder, None)
-    assert alone.encode(PHOTO, KEY_MAP, "auto") is None
-    assert coder.decode(alone.encode(PHOTO, KEY_MAP, "a branch")) == "a branch"
+    assert alone.encode(PHOTO, FEATURES, KEY_MAP, "auto") is None
+    assert coder.decode(alone.encode(PHOTO, FEATURES, KEY_MAP, "a branch")) == "a branch"
     with pytest.raises(ValueError, match="no part 'captioner': caption=background needs it"):
-        alone.encode(PHOTO, KEY_MAP, "background")
+        alone.encode(PHOTO, FEATURES, KEY_MAP, "background")
 
 
 def test_without_vocabulary_no_captions():
     alone = CaptionEncoder(None, None)
-    assert alone.encode(PHOTO, KEY_MAP, "auto") is None
+    assert alone.encode(PHOTO, FEATURES, KEY_MAP, "auto") is None
     with pytest.raises(ValueError, match="no part 'vocabulary'"):
-        alone.encode(PHOTO, KEY_MAP, "a branch")
+        alone.encode(PHOTO, FEATURES, KEY_MAP, "a branch")
 
 
 def test_a_caption_too_long_is_refused_before_any_work():
@@ -87,13 +90,13 @@ class Recorder(Captioner):
 def test_background_hides_the_key_cells_and_a_photo_all_key_has_none(coder):
     torch.manual_seed(0)
     recorder = Recorder(len(coder.vocabulary), width=32, layers=1).eval()
-    captioner = PhotoCaptioner(EfficientNetLite0().eval(), recorder, coder.vocabulary)
-    assert isinstance(captioner.describe(PHOTO, KEY_MAP), str)
+    captioner = PhotoCaptioner(EXTRACTOR.backbone, recorder, coder.vocabulary)
+    assert isinstance(captioner.describe(PHOTO, FEATURES, KEY_MAP), str)
     assert recorder.visible[:3].any().item() is False
     assert recorder.visible[4:].all()
-    captioner.describe(PHOTO)
+    captioner.describe(PHOTO, FEATURES)
     assert recorder.visible.all()
-    assert captioner.describe(PHOTO, torch.ones_like(KEY_MAP)) == ""
+    assert captioner.describe(PHOTO, FEATURES, torch.ones_like(KEY_MAP)) == ""
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +118,8 @@ def blip(tmp_path_factory):
 
 def test_published_captioners_load_from_a_folder(blip):
     captioner = HubCaptioner(blip)
-    assert set(captioner.describe(PHOTO).split()) <= {"cat", "dog", "tree", "red", "[DEC]", "[ENC]"}
-    assert captioner.describe(PHOTO, torch.ones_like(KEY_MAP)) == ""
+    assert set(captioner.describe(PHOTO, FEATURES).split()) <= {"cat", "dog", "tree", "red", "[DEC]", "[ENC]"}
+    assert captioner.describe(PHOTO, FEATURES, torch.ones_like(KEY_MAP)) == ""
 
 
 def test_published_captioners_do_not_see_hidden_cells(blip):
@@ -126,7 +129,7 @@ def test_published_captioners_do_not_see_hidden_cells(blip):
         seen.append(images),
         process(images, **k),
     )[1]
-    captioner.describe(PHOTO, KEY_MAP)
+    captioner.describe(PHOTO, FEATURES, KEY_MAP)
     (pixels,) = seen
     assert (pixels[:48] == pixels[0, 0]).all()
     assert (pixels[48:] != pixels[0, 0]).any(-1).all()
