@@ -16,13 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from channels.effective_sinr import Floats, packet_error_rate, waterfall
 from channels.grants import Payload, Scheduler, burst_snrs
 from channels.ofdm import OfdmFrontEnd
-from channels.randomness import derive_seed
+from channels.randomness import counter_uniforms
 from channels.report import ClassReport, Delivery
 from channels.sinr import SinrSampler
 from channels.spec import LinkSpec
@@ -31,7 +30,7 @@ from channels.transport import TransportFormat
 Ints = NDArray[np.int64]
 Kind = tuple[str, int]
 """Protection class and bytes of a packet: packets of a kind share their transport format."""
-_ERASURES = 2
+_WORD = 2**64 - 1
 _MOTHER_RATE = {"bg1": 1 / 3, "bg2": 1 / 5}
 # What bursts computed together may hold: 32 MB of SINRs
 _MOST_SINRS = 4_000_000
@@ -146,7 +145,7 @@ class AbstractLink:
             batch.sinrs.append(np.zeros(len(batch.kind)))
             batch.sinrs[-1][active] = self._effective_sinrs(batch, active, slot)
             lost = _error_rates(batch, active, self._combined(batch)[active])
-            batch.received[active] = _draws(batch, active, round_index)[active] >= lost
+            batch.received[active] = _draws(batch, round_index)[active] >= lost
             res = batch.sums(batch.resource_elements * (batch.sinrs[-1] > 0))
             slots = -(-res // self._front_end.num_data_res)
             data_uses += res
@@ -255,16 +254,12 @@ def _error_rates(batch: _Batch, active: Ints, sinrs: Floats) -> Floats:
     return packet_error_rate(batch.formats, batch.kind[active], sinrs)
 
 
-def _draws(batch: _Batch, active: Ints, round_index: int) -> Floats:
-    """A uniform number for every packet, of its burst's own stream; where no packet is active, anything."""
+def _draws(batch: _Batch, round_index: int) -> Floats:
+    """A uniform number for every packet, of its own (seed of the burst, round, place in the burst)."""
     counts = np.bincount(batch.burst, minlength=len(batch.seeds))
-    starts, generator = np.cumsum(counts) - counts, torch.Generator()
-    draws = np.empty(len(batch.kind))
-    for burst in np.unique(batch.burst[active]).tolist():
-        generator.manual_seed(derive_seed(batch.seeds[burst], _ERASURES, round_index))
-        uniform = torch.rand(counts[burst], dtype=torch.float64, generator=generator)
-        draws[starts[burst] : starts[burst] + counts[burst]] = uniform.numpy()
-    return draws
+    place = np.arange(len(batch.burst)) - (np.cumsum(counts) - counts)[batch.burst]
+    seeds = np.array([seed & _WORD for seed in batch.seeds], dtype=np.uint64)
+    return counter_uniforms(seeds[batch.burst], round_index, place)
 
 
 def _interpolate(rows: Floats, row: Ints, positions: Floats) -> Floats:

@@ -74,7 +74,7 @@ def test_harq_lowers_the_residual_error_rate_and_counts_what_it_costs():
     def run(rounds, combining):
         classes = {"base": ClassSpec(mcs=9, harq_rounds=rounds)}
         link = AbstractLink(LinkSpec(classes=classes, harq_combining=combining))
-        return link.send([packets(*[("base", 60)] * 10)] * 40, 6.0, range(40))
+        return link.send([packets(*[("base", 60)] * 10)] * 400, 6.0, range(400))
 
     single, chase, ir = run(1, "chase"), run(4, "chase"), run(4, "incremental-redundancy")
     lost = [sum(d.classes["base"].lost for d in deliveries) for deliveries in (single, chase, ir)]
