@@ -27,7 +27,7 @@ def counter_uniforms(seed: NDArray[np.uint64], stream: int, index: NDArray[np.in
     with np.errstate(over="ignore"):
         state = _mixed(_mixed(seed) + _GOLDEN * np.uint64(stream + 1))
         bits = _mixed(state + _GOLDEN * (index.astype(np.uint64) + np.uint64(1)))
-    return (bits >> np.uint64(11)) * 2.0**-53
+    return np.asarray((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

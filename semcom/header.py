@@ -47,5 +47,6 @@ class Header:
         """Inverse of `to_bytes`. Raises `HeaderError`."""
         if len(data) != NUM_BYTES or data[0] >> 3 != HEADER_VERSION:
             raise HeaderError(f"not a semantic header of version {HEADER_VERSION}: {data.hex()!r}")
-        first, *numbers = struct.unpack(_FORMAT, data)
-        return cls(*numbers, bool(first & 1), bool(first & 2), bool(first & 4))
+        first, width, height, quality, key_packets, grain = struct.unpack(_FORMAT, data)
+        flags = bool(first & 1), bool(first & 2), bool(first & 4)
+        return cls(width, height, quality, key_packets, grain, *flags)
