@@ -196,7 +196,7 @@ def test_a_profile_without_captioner_sends_none_and_says_what_is_missing(tmp_pat
     manifest = json.loads((folder / "profile.json").read_text())
     del manifest["parts"]["captioner"]
     (folder / "profile.json").write_text(json.dumps(manifest))
-    assert SemanticSystem(folder).transmitter.captions.encode(None, None, "auto") is None
+    assert SemanticSystem(folder).transmitter.captions.encode(None, None, None, "auto") is None
     with pytest.raises(ProfileError, match="no part 'captioner'"):
         SemanticSystem(folder, TransmitOptions(caption="background"))
 
