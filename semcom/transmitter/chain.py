@@ -129,7 +129,7 @@ class Transmitter:
         caption = self.captions.encode(image, features, key_map, options.caption)
         words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
         thumb = hci.thumbnail(pad_to_grid(image))
-        nothing = torch.zeros_like(key_map)
+        nothing, noise = torch.zeros_like(key_map), grain.measure(image)
         typical = av1.encode(thumb, _TYPICAL_QUALITY, _TYPICAL_SPEED)
         key_map = self._affordable(key_map, thumb, typical, options.key_share, budget, (width, height))
         choices = (
@@ -139,7 +139,7 @@ class Transmitter:
             (nothing, None, None, None),
         )
         for choice in choices:
-            plan = _Plan(to_tensor(thumb), typical, width, height, *choice, grain.measure(image))
+            plan = _Plan(to_tensor(thumb), typical, width, height, *choice, noise)
             message = self._fit(plan, thumb, budget)
             if message is not None:
                 return message
