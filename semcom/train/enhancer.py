@@ -1,4 +1,4 @@
-"""Stage `enhancer`: the restoration trunk learns AV1 thumbnails (LPIPS + L1 + 1.5·DISTS).
+"""Stage `enhancer`: the restoration trunk learns AV1 thumbnails (LPIPS + 0.5·L1 + 1.5·DISTS).
 
 Starts from the profile's enhancer, or from Real-ESRGAN ×4 (BSD-3-Clause) pruned to every other block.
 Key latents refine random parts of the thumbnails, as they will on the link. No adversary: the published
@@ -61,7 +61,7 @@ class EnhancerStage:
         half = len(target) // 2
         return {
             "lpips": self.lpips(output, target).mean(),
-            "l1": (output - target).abs().mean(),
+            "l1": 0.5 * (output - target).abs().mean(),
             "dists": 1.5 * self.dists(output[:half], target[:half]).mean(),
         }
 
