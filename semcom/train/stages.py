@@ -83,7 +83,7 @@ def _enhancer(wanted: TrainingRun) -> None:
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
     card = _card(stage, trained, wanted, len(photos)) | {
         "started_from": origin,
-        "losses": "LPIPS-Alex + L1 + 1.5·DISTS (half of each batch)",
+        "losses": "LPIPS-Alex + 0.5·L1 + 1.5·DISTS (half of each batch)",
         "earlier_run": earlier,
     }
     write_part(wanted.profile, "enhancer", {"num_blocks": 12}, trained.model.state_dict(), card)
