@@ -20,6 +20,7 @@ class StageName(enum.StrEnum):
     DECODER = "decoder"
     SEGMENTER = "segmenter"
     CAPTIONER = "captioner"
+    DEEPJSCC = "deepjscc"
 
 
 def train(

@@ -23,6 +23,7 @@ from semcom.train.caption_data import read_captions
 from semcom.train.captioner import CaptionerStage, learn_coder, learn_vocabulary
 from semcom.train.data import CROP, QUALITIES, CodedCrops, list_photos
 from semcom.train.decoder import DecoderStage, Guided
+from semcom.train.deepjscc import DeepJSCCStage
 from semcom.train.enhancer import EnhancerStage, start_from_published
 from semcom.train.key_codec import learn_key_codec
 from semcom.train.loop import Stage, Trained, run
@@ -181,6 +182,17 @@ def _captioner(wanted: TrainingRun) -> None:
     write_part(wanted.profile, "vocabulary", {}, coder.tensors(), card | {"holds": tables})
 
 
+def _deepjscc(wanted: TrainingRun) -> None:
+    photos = list_photos(wanted.data)
+    stage = DeepJSCCStage(photos, list_photos(wanted.validation))
+    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    card = _card(stage, trained, wanted, len(photos)) | {
+        "started_from": "the Karhunen-Loève transform of the training photos; networks from scratch",
+        "losses": "40·MSE + 0.15·LPIPS-Alex (half of each batch); a sample is four crops of one photo",
+    }
+    write_part(wanted.profile, "codec", {}, trained.model.state_dict(), card)
+
+
 def _card(stage: Stage, trained: Trained, wanted: TrainingRun, photos: int) -> dict[str, Any]:
     """How the part came to be: data, time, losses, validation metrics, versions."""
     progress = trained.progress
@@ -206,4 +218,5 @@ _STAGES: dict[str, Callable[[TrainingRun], None]] = {
     "decoder": _decoder,
     "segmenter": _segmenter,
     "captioner": _captioner,
+    "deepjscc": _deepjscc,
 }
