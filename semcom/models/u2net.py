@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-INPUT_SIZE = 288  # trained at 320; a fifth cheaper, and F-beta on ECSSD is the same within its interval
+INPUT_SIZE = 256  # trained at 320; a third cheaper, and F-beta on ECSSD is the same within its interval
 _WIDTH, _INNER = 64, 16
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
@@ -86,14 +86,14 @@ class U2NetP(nn.Module):
             image: [3,H,W] float in [0,1].
 
         Returns:
-            [H,W] float in [0,1], smooth: it is computed at 288×288.
+            [H,W] float in [0,1], smooth: it is computed at 256×256.
         """
         side = (INPUT_SIZE, INPUT_SIZE)
         x = F.interpolate(image[None], side, mode="bilinear", antialias=True, align_corners=False)
         x = (x / x.max().clamp(min=1e-6) - x.new_tensor(_MEAN).view(3, 1, 1)) / x.new_tensor(_STD).view(
             3, 1, 1
         )
-        probability = torch.sigmoid(self(x))
+        probability = torch.sigmoid(self(x.contiguous(memory_format=torch.channels_last)))
         return F.interpolate(probability, image.shape[1:], mode="bilinear", align_corners=False)[0, 0]
 
 
