@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from semcom import pretrained
 from semcom.metrics.lpips import _VGG_POOL_BEFORE, _VGG_TAPS, _VGG_WIDTHS
+from semcom.metrics.reference import LastReference
 
 _CHANNELS = [3, 64, 128, 256, 512, 512]
 _STABILITY = 1e-6
@@ -46,15 +48,20 @@ class DISTSNetwork(nn.Module):
 
     def forward(self, preds: Tensor, target: Tensor) -> Tensor:
         """Distance per picture [B] of two batches [B,3,H,W] in [0,1]."""
+        return self.compare(preds, self.features(target))
+
+    def compare(self, preds: Tensor, target: Sequence[Tensor]) -> Tensor:
+        """The same, where the target's `features` are known."""
         similarity = torch.zeros(preds.shape[0], device=preds.device)
         alphas, betas = self.alpha.split(_CHANNELS), self.beta.split(_CHANNELS)
-        pairs = zip(self._features(preds), self._features(target), strict=True)
+        pairs = zip(self.features(preds), target, strict=True)
         for (x, y), alpha, beta in zip(pairs, alphas, betas, strict=True):
             texture, structure = _similarities(x, y)
             similarity = similarity + (alpha * texture + beta * structure).sum(1)
         return 1 - similarity
 
-    def _features(self, x: Tensor) -> list[Tensor]:
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The picture and the activations of the tapped layers, for `compare`."""
         taps = [x]
         x = (x - self.mean) / self.std
         for i, conv in enumerate(self.convs):
@@ -86,6 +93,11 @@ def _network() -> DISTSNetwork:
     return DISTSNetwork()
 
 
+@cache
+def _references() -> LastReference[list[Tensor]]:
+    return LastReference(_network().features)
+
+
 @torch.inference_mode()
 def dists(preds: Tensor, target: Tensor) -> Tensor:
     """DISTS per picture, at full size (the official script's optional resize to 256 is not applied).
@@ -97,4 +109,4 @@ def dists(preds: Tensor, target: Tensor) -> Tensor:
     Returns:
         [B] float, 0 for identical pictures; lower is better.
     """
-    return _network()(preds, target)
+    return _network().compare(preds, _references()(target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semcom import pretrained
+from semcom.metrics.reference import LastReference
 
 Backbone = Literal["alex", "vgg"]
 
@@ -51,8 +53,12 @@ class LPIPSNetwork(nn.Module):
         With `weights` [B,1,H,W], at least 0, the mean over places is weighted by them, averaged down to the
         size of each layer.
         """
+        return self.compare(preds, self.features(target), weights)
+
+    def compare(self, preds: Tensor, target: Sequence[Tensor], weights: Tensor | None = None) -> Tensor:
+        """The same, where the target's `features` are known."""
         total = torch.zeros(preds.shape[0], device=preds.device)
-        for lin, a, b in zip(self.lins, self._features(preds), self._features(target), strict=True):
+        for lin, a, b in zip(self.lins, self.features(preds), target, strict=True):
             distance = F.conv2d((_unit(a) - _unit(b)) ** 2, lin)
             if weights is None:
                 total = total + distance.mean((1, 2, 3))
@@ -61,7 +67,8 @@ class LPIPSNetwork(nn.Module):
                 total = total + (distance * share).sum((1, 2, 3)) / share.sum((1, 2, 3))
         return total
 
-    def _features(self, x: Tensor) -> list[Tensor]:
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Activations of the tapped layers, for `compare`."""
         x = (2 * x - 1 - self.shift) / self.scale
         taps = []
         for i, (conv, pool) in enumerate(zip(self.convs, self._pools, strict=True)):
@@ -83,6 +90,11 @@ def network(backbone: Backbone = "alex") -> LPIPSNetwork:
     return LPIPSNetwork(backbone)
 
 
+@cache
+def _references(backbone: Backbone) -> LastReference[list[Tensor]]:
+    return LastReference(network(backbone).features)
+
+
 @torch.inference_mode()
 def lpips(preds: Tensor, target: Tensor, backbone: Backbone = "alex") -> Tensor:
     """LPIPS per picture.
@@ -95,4 +107,4 @@ def lpips(preds: Tensor, target: Tensor, backbone: Backbone = "alex") -> Tensor:
     Returns:
         [B] float, 0 for identical pictures; lower is better.
     """
-    return network(backbone)(preds, target)
+    return network(backbone).compare(preds, _references(backbone)(target))

@@ -1,0 +1,35 @@
+"""Features of the last reference picture: many reconstructions are compared with one original in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+Features = TypeVar("Features")
+
+
+class LastReference(Generic[Features]):
+    """Remembers what a function gave for the last batch.
+
+    The batch is recognised by its content, so that one changed in place is not mistaken for the old one.
+
+    Args:
+        compute: features of a batch [B,3,H,W].
+    """
+
+    def __init__(self, compute: Callable[[Tensor], Features]) -> None:
+        self._compute = compute
+        self._last: tuple[Tensor, Features] | None = None
+
+    def __call__(self, target: Tensor) -> Features:
+        """Features of a batch."""
+        if self._last is None or not _same(self._last[0], target):
+            self._last = (target.clone(), self._compute(target))
+        return self._last[1]
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and a.device == b.device and a.shape == b.shape and torch.equal(a, b)
