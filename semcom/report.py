@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from semcom import images
-from semcom.baselines.classical import AvifSystem
+from semcom.baselines.classical import classical
 from semcom.link import PerfectLink, Transmission
 from semcom.message import Budget, BudgetError
 from semcom.metrics.psnr import psnr
@@ -96,7 +96,7 @@ def montage(photo: Tensor, result: Transmission) -> Image.Image:
 
 
 def _avif_of_same_size(photo: Tensor, result: Transmission) -> Tensor | None:
-    system = AvifSystem()
+    system = classical("avif")
     budget = Budget.of_bpp(bpp(result.message), result.message.width, result.message.height)
     try:
         message = system.encode(photo, budget)

@@ -84,15 +84,6 @@ def classical(name: str) -> ClassicalSystem:
     return ClassicalSystem(module.CODEC)
 
 
-class AvifSystem(ClassicalSystem):
-    """AV1 still pictures without their container."""
-
-    def __init__(self) -> None:
-        from semcom.baselines.avif import CODEC
-
-        super().__init__(CODEC)
-
-
 class _Search:
     """The best message of one picture for one budget."""
 

@@ -20,7 +20,7 @@ SCALE = 4
 _MARGIN = (
     8  # HCI pixels of context around a tile: a reflected rim also hides the zero padding of the convolutions
 )
-_TILE = 160  # HCI pixels; bounds memory at any picture size
+_TILE = 192  # HCI pixels: a 768×512 picture in one piece; bounds memory at any size
 
 
 class Enhancer(nn.Module):

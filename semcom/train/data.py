@@ -76,7 +76,7 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
         small = photo.resize((photo.width // 4, photo.height // 4), Image.Resampling.LANCZOS)
         low, high = self.qualities
         quality = round(rng.triangular(low, min(_USUAL_QUALITY, high), high))
-        payload = av1.encode(np.asarray(small), quality, speed=_TRAIN_SPEED)
+        payload = av1.encode(np.asarray(small), quality, _TRAIN_SPEED, loop_filters=False)
         coded = av1.decode(payload, *small.size)
         side = self.crop // 4
         x, y = self._sharpest(np.asarray(small, np.float32).sum(-1), side, rng)

@@ -38,7 +38,6 @@ from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
 from semcom.transmitter.split import within_share
 
 _TYPICAL_QUALITY = 25  # the key stream is sized with this HCI before the final one is known
-_TYPICAL_SPEED = 6
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class Transmitter:
         words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
         thumb = hci.thumbnail(pad_to_grid(image))
         nothing, noise = torch.zeros_like(key_map), grain.measure(image)
-        typical = av1.encode(thumb, _TYPICAL_QUALITY, _TYPICAL_SPEED)
+        typical = hci.encode(thumb, _TYPICAL_QUALITY, hci.FAST_SPEED)
         key_map = self._affordable(key_map, thumb, typical, options.key_share, budget, (width, height))
         choices = (
             (key_map, colours, caption, words),

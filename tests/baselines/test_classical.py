@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from semcom.baselines.classical import CODECS, AvifSystem, classical
+from semcom.baselines.classical import CODECS, classical
 from semcom.message import Budget, BudgetError, LinkReport, Protection, ReceivedMessage, ReceivedStream
 from semcom.metrics.psnr import psnr
 from semcom.packets import bpp, pack, unpack
@@ -24,7 +24,7 @@ def photo():
 
 @pytest.fixture(scope="module")
 def system():
-    return AvifSystem()
+    return classical("avif")
 
 
 def carried(message, lost=False):
