@@ -18,6 +18,7 @@ class StageName(enum.StrEnum):
     ENHANCER = "enhancer"
     QUANTISE = "quantise"
     DECODER = "decoder"
+    PERCEPTUAL = "perceptual"
     SEGMENTER = "segmenter"
     CAPTIONER = "captioner"
     DEEPJSCC = "deepjscc"

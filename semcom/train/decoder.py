@@ -24,14 +24,13 @@ from semcom.models.pseudo_words import PseudoWordEncoder
 from semcom.receiver.decoder import Guidance, MultimodalDecoder, schedule, to_diffusion
 from semcom.receiver.enhancer import Enhancer
 from semcom.train.enhancer import refine
-from semcom.train.guided import GuidedCrops
+from semcom.train.guided import BATCH, SCENES, GuidedCrops
 from semcom.transmitter.features import FeatureExtractor
 
 _NUM_WORDS = (16, 16, 16, 8, 4, 32, 64, 0)
-_SCENES = 3  # of a batch of 8
+_CROPS = BATCH - SCENES
 _DISTS_SAMPLES = 2
 _NOISIEST, _NOISIEST_SHARE = 999, 0.6
-_WORDS_RATE = 0.8
 
 
 class Guided(nn.Module):
@@ -58,7 +57,7 @@ class DecoderStage:
     """
 
     name = "decoder"
-    batch_size = 8
+    batch_size = BATCH
     learning_rate = 4e-4
     ema_decay = 0.99
 
@@ -87,13 +86,7 @@ class DecoderStage:
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """DISTS is the dearest term, so a quarter of each batch pays for it."""
-        num_words = _NUM_WORDS[int(torch.randint(len(_NUM_WORDS), ()))]
-        x0, target, guidance = self.mixed(self.guided, batch, num_words)
-        clean = to_diffusion(target - x0)
-        level = torch.randint(_NOISIEST + 1, (len(x0),))
-        level = torch.where(torch.rand(len(x0)) < _NOISIEST_SHARE, _NOISIEST, level)
-        noisy = self.scheduler.add_noise(clean, torch.randn_like(clean), cast(torch.IntTensor, level))
-        output = x0 + self.guided.decoder(noisy, level, x0, guidance)
+        output, target, _ = self.reconstruct(self.guided, batch)
         few = slice(0, _DISTS_SAMPLES)
         return {
             "lpips": self.lpips(output, target).mean(),
@@ -101,51 +94,79 @@ class DecoderStage:
             "dists": self.dists(output[few], target[few]).mean(),
         }
 
+    def reconstruct(self, model: Guided, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures from a random noise level and number of words, targets and x0, [B,3,128,128] each."""
+        num_words = _NUM_WORDS[int(torch.randint(len(_NUM_WORDS), ()))]
+        x0, target, guidance = self.mixed(model, batch, num_words)
+        clean = to_diffusion(target - x0)
+        level = torch.randint(_NOISIEST + 1, (len(x0),))
+        level = torch.where(torch.rand(len(x0)) < _NOISIEST_SHARE, _NOISIEST, level)
+        noisy = self.scheduler.add_noise(clean, torch.randn_like(clean), cast(torch.IntTensor, level))
+        return x0 + model.decoder(noisy, level, x0, guidance), target, x0
+
     def mixed(
         self, model: Guided, batch: Mapping[str, Tensor], num_words: int
     ) -> tuple[Tensor, Tensor, Guidance]:
         """x0 and target [B,3,128,128] and the guidance: the last samples of the batch are scenes."""
-        count = len(batch["target"])
-        crop = (torch.arange(count) < count - _SCENES).float()
-        shown = crop.view(-1, 1, 1, 1)
+        crop = (torch.arange(BATCH) < _CROPS).float()
+        arrived = batch["arrived"] * crop.view(-1, 1, 1, 1)
         with torch.no_grad():
-            hci, detail, latents = refine(self.transform, {**batch, "arrived": batch["arrived"] * shown})
-            restored = self.enhancer(hci, batch["quality"], detail).clamp(0, 1)
-            x0 = torch.where(shown > 0, restored, batch["scene_card"])
-            target = torch.where(shown > 0, batch["target"], batch["scene"])
+            hci, detail, latents = self.refined({**batch, "arrived": arrived})
+            quality = batch["quality"][:_CROPS]
+            restored = self.enhancer(hci[:_CROPS], quality, detail[:_CROPS]).clamp(0, 1)
+            x0 = torch.cat((restored, batch["scene_card"][_CROPS:]))
+            target = torch.cat((batch["target"][:_CROPS], batch["scene"][_CROPS:]))
         words = model.words.fsq(model.words(batch["features"], num_words))
         guidance = Guidance(
-            hci=hci * shown,
+            hci=hci * crop.view(-1, 1, 1, 1),
             has_hci=crop,
             latents=latents,
             key_map=batch["key_map"],
-            arrived=batch["arrived"] * shown,
+            arrived=arrived,
             text=batch["text"],
             words=words,
-            has_words=(torch.rand(count) < _WORDS_RATE).float(),
+            has_words=batch["has_words"],
         )
         return x0, target, guidance
 
+    def refined(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """See `refine`: HCI with what arrived of the key latents, where that is, and the latents."""
+        return refine(self.transform, batch)
+
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """LPIPS of x0 and of one step, on 32 crops and on 32 scenes with and without guidance."""
-        samples = GuidedCrops(self.validation, self.vocabulary, self.extractor, seed=1)
+        """LPIPS and DISTS of x0 and of one step on 32 crops and 32 scenes, and LPIPS without guidance.
+
+        `colour_shift` is the largest mean error of a colour channel, in steps of 8 bits.
+        """
+        samples = GuidedCrops(self.validation, self.vocabulary, self.extractor, seed=1, guided=True)
         assert isinstance(model, Guided)
-        totals: dict[str, float] = {}
+        rows: dict[str, list[Tensor]] = {}
         generator = torch.Generator().manual_seed(0)
-        for start in range(0, 64, 8):
-            items = [samples[i] for i in range(start, start + 8)]
+        for start in range(0, 64, BATCH):
+            items = [samples[i] for i in range(start, start + BATCH)]
             batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
-            for label, num_words in (("", 16), ("_unguided", 0)):
-                x0, target, guidance = self.mixed(model, batch, num_words)
-                guidance.has_words.fill_(1)
+            for suffix, num_words in (("", 16), ("_unguided", 0)):
                 if not num_words:
-                    guidance.text.zero_()
+                    batch["text"] = torch.zeros_like(batch["text"])
+                x0, target, guidance = self.mixed(model, batch, num_words)
                 noise = torch.randn(to_diffusion(x0).shape, generator=generator)
-                output = x0 + model.decoder(noise, torch.full((8,), _NOISIEST), x0, guidance)
-                for kind, part in (("crop", slice(0, 8 - _SCENES)), ("scene", slice(8 - _SCENES, 8))):
-                    for name, picture in (("x0", x0), ("decoder", output.clamp(0, 1))):
-                        value = self.lpips(picture[part], target[part]).mean().item() / 8
-                        key = f"lpips_{kind}_{name}{label}"
-                        totals[key] = totals.get(key, 0.0) + value
-        return totals
+                output = x0 + model.decoder(noise, torch.full((BATCH,), _NOISIEST), x0, guidance)
+                self._measure(rows, x0, output.clamp(0, 1), target, suffix)
+        shifts = {name: values for name, values in rows.items() if name.startswith("colour_shift")}
+        means = {name: torch.cat(rows[name]).mean().item() for name in rows.keys() - shifts.keys()}
+        return means | {
+            name: 255 * torch.cat(values).mean(0).abs().max().item() for name, values in shifts.items()
+        }
+
+    def _measure(
+        self, rows: dict[str, list[Tensor]], x0: Tensor, output: Tensor, target: Tensor, suffix: str
+    ) -> None:
+        metrics = {"lpips": self.lpips} | ({} if suffix else {"dists": self.dists})
+        for kind, part in (("crop", slice(0, _CROPS)), ("scene", slice(_CROPS, BATCH))):
+            for label, picture in (("x0", x0), ("decoder", output)):
+                for name, metric in metrics.items():
+                    values = metric(picture[part], target[part])
+                    rows.setdefault(f"{name}_{kind}_{label}{suffix}", []).append(values)
+            shift = (output[part] - target[part]).mean((2, 3))
+            rows.setdefault(f"colour_shift_{kind}{suffix}", []).append(shift)

@@ -1,7 +1,8 @@
 """Samples of the multimodal decoder: a coded crop, and the whole scene it was cut from.
 
 The scene, a quarter-size picture squeezed to a square, is what the decoder makes when the HCI is lost:
-its colour card, its caption and the backbone's features (for the pseudo-words) come along.
+its colour card, its caption and the backbone's features (for the pseudo-words) come along. Every batch of
+`BATCH` samples ends in `SCENES` scenes; a sample has the tensors of both kinds.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from torch import Tensor
 
 from semcom.models import card
 from semcom.models.caption_vocabulary import Vocabulary
+from semcom.models.efficientnet import FEATURE_CHANNELS
 from semcom.models.pixels import to_tensor
 from semcom.models.pseudo_words import GRID
 from semcom.receiver.decoder import TEXT_TOKENS, caption_tokens
 from semcom.train.data import CROP, KeyCrops
 from semcom.transmitter.features import FeatureExtractor
 
+BATCH, SCENES = 8, 4
 _CAPTION_RATE = 0.7
+_CROP_WORDS, _SCENE_WORDS = 0.25, 0.9  # rates; the features cost more than the rest of a sample together
 
 
 class GuidedCrops(KeyCrops):
@@ -34,31 +38,41 @@ class GuidedCrops(KeyCrops):
         vocabulary: of the captions.
         extractor: of the backbone's features.
         seed: of the run.
+        guided: every sample has its features, as evaluation needs it; otherwise some do.
     """
 
     def __init__(
-        self, photos: Sequence[Path], vocabulary: Vocabulary, extractor: FeatureExtractor, seed: int
+        self,
+        photos: Sequence[Path],
+        vocabulary: Vocabulary,
+        extractor: FeatureExtractor,
+        seed: int,
+        guided: bool = False,
     ) -> None:
         super().__init__(photos, seed)
-        self.vocabulary, self.extractor = vocabulary, extractor
+        self.vocabulary, self.extractor, self.guided = vocabulary, extractor, guided
         self.captions = _captions({path.parent for path in photos})
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Tensors of `KeyCrops`, and those of the scene.
 
-        `scene` and `scene_card` [3,128,128], `features` [320,8,8], `text` [40] token ids, zero for none.
+        `scene` and `scene_card` [3,128,128], `features` [320,8,8] and whether they are there (`has_words`),
+        `text` [40] token ids, zero for none.
         """
         rng = np.random.default_rng([self.seed, index])
         photo, path = self._photo(rng)
         whole = to_tensor(np.asarray(photo))
         sketch = card.decode(card.encode(whole), photo.height, photo.width, (CROP, CROP))
+        has_words = self.guided or rng.random() < (_SCENE_WORDS if is_scene(index) else _CROP_WORDS)
+        nothing = torch.zeros(FEATURE_CHANNELS[-1], GRID, GRID)
         return (
             self._window(photo, rng)
             | self._key_maps(index)
             | {
                 "scene": to_tensor(np.asarray(photo.resize((CROP, CROP), Image.Resampling.LANCZOS))),
                 "scene_card": sketch,
-                "features": self.extractor(whole).grid(GRID, GRID)[0],
+                "features": self.extractor(whole).grid(GRID, GRID)[0] if has_words else nothing,
+                "has_words": torch.tensor(float(has_words)),
                 "text": self._text(path, rng),
             }
         )
@@ -68,6 +82,11 @@ class GuidedCrops(KeyCrops):
         if not known or rng.random() > _CAPTION_RATE:
             return torch.zeros(TEXT_TOKENS, dtype=torch.long)
         return caption_tokens(self.vocabulary, str(rng.choice(known)))
+
+
+def is_scene(index: int) -> bool:
+    """Whether a sample of this index trains the decoder on its scene."""
+    return index % BATCH >= BATCH - SCENES
 
 
 def _captions(folders: set[Path]) -> dict[Path, list[str]]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from semcom.models.caption_code import CaptionCoder
+from semcom.models.caption_vocabulary import Vocabulary
 from semcom.models.captioner import Captioner
 from semcom.models.efficientnet import EfficientNetLite0
 from semcom.models.grid import HCI_SCALE
@@ -27,6 +29,7 @@ from semcom.train.deepjscc import DeepJSCCStage
 from semcom.train.enhancer import EnhancerStage, start_from_published
 from semcom.train.key_codec import learn_key_codec
 from semcom.train.loop import Stage, Trained, run
+from semcom.train.perceptual import PerceptualStage, Rivals
 from semcom.train.segmenter import SegmenterStage
 from semcom.train.segments import list_masked
 from semcom.transmitter.features import FeatureExtractor
@@ -112,18 +115,48 @@ def _key_codec(wanted: TrainingRun) -> None:
 
 
 def _decoder(wanted: TrainingRun) -> None:
-    photos, profile = list_photos(wanted.data), Profile.open(wanted.profile)
+    parts = _decoder_parts(wanted)
+    stage = DecoderStage(*parts)
+    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    card = _card(stage, trained, wanted, len(parts[0])) | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"}
+    _write_guided(wanted, trained.model, card)
+
+
+def _perceptual(wanted: TrainingRun) -> None:
+    parts, profile = _decoder_parts(wanted), Profile.open(wanted.profile)
+    earlier = profile.card("decoder")
+    start = {
+        f"{name}.{key}": value
+        for name, part in (("words", "pseudo_words"), ("decoder", "decoder"))
+        for key, value in profile.tensors(part).items()
+    }
+    stage = PerceptualStage(*parts, start, profile.build("backbone", EfficientNetLite0))
+    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    card = _card(stage, trained, wanted, len(parts[0])) | {
+        "losses": "LPIPS-Alex, L1, L1 at 1/8 of scenes, DISTS of a quarter of a sample, adversary",
+        "earlier_run": earlier,
+    }
+    assert isinstance(trained.model, Rivals)
+    _write_guided(wanted, trained.model.guided, card)
+
+
+def _decoder_parts(
+    wanted: TrainingRun,
+) -> tuple[list[Path], list[Path], Enhancer, KeyTransform, Vocabulary, FeatureExtractor]:
+    """What every stage of the decoder starts from."""
+    profile = Profile.open(wanted.profile)
     enhancer, transform = profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform)
     if "enhancer_ranges" in profile:  # integers: training runs the enhancer once per sample
         enhancer = with_int8_trunk(enhancer, profile.tensors("enhancer_ranges"))
     vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
     extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
-    stage = DecoderStage(photos, list_photos(wanted.validation), enhancer, transform, vocabulary, extractor)
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
-    card = _card(stage, trained, wanted, len(photos)) | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"}
-    model = trained.model
+    photos, validation = list_photos(wanted.data), list_photos(wanted.validation)
+    return photos, validation, enhancer, transform, vocabulary, extractor
+
+
+def _write_guided(wanted: TrainingRun, model: nn.Module, card: dict[str, Any]) -> None:
     assert isinstance(model, Guided)
-    config = {"vocabulary": len(vocabulary)}
+    config = {"vocabulary": model.decoder.text.config.vocab_size}
     write_part(wanted.profile, "decoder", config, model.decoder.state_dict(), card)
     write_part(wanted.profile, "pseudo_words", {}, model.words.state_dict(), card)
 
@@ -216,6 +249,7 @@ _STAGES: dict[str, Callable[[TrainingRun], None]] = {
     "enhancer": _enhancer,
     "quantise": _quantise,
     "decoder": _decoder,
+    "perceptual": _perceptual,
     "segmenter": _segmenter,
     "captioner": _captioner,
     "deepjscc": _deepjscc,

@@ -1,0 +1,101 @@
+"""Stage `perceptual`: goes on from a trained decoder; DISTS for every sample and a projected adversary.
+
+Crops and scenes want different things. A crop has an x0 that is nearly right: little adversary. A scene
+starts from a colour card: its reduced picture (L1 at 1/8) must be right before texture counts, or the
+perceptual terms are content with a pattern. The adversary's weight grows once its heads can judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semcom.models.caption_vocabulary import Vocabulary
+from semcom.models.efficientnet import EfficientNetLite0
+from semcom.models.key_transform import KeyTransform
+from semcom.receiver.enhancer import Enhancer
+from semcom.train.adversary import Adversary, ProjectedHeads
+from semcom.train.data import CROP
+from semcom.train.decoder import DecoderStage, Guided
+from semcom.train.guided import BATCH, SCENES
+from semcom.transmitter.features import FeatureExtractor
+
+_WINDOW = CROP // 2  # DISTS of a random quarter of every sample costs as much as of a quarter of the samples
+_REDUCTION = 8
+# Weights of (a crop, a scene).
+_LPIPS, _L1, _COLOURS, _DISTS, _ADVERSARY = (1.0, 0.5), (0.5, 1.0), (0.0, 4.0), (1.0, 1.0), (0.02, 0.15)
+_HEADS_ALONE, _FULL_ADVERSARY = 0.05, 0.3  # of the run
+
+
+class Rivals(nn.Module):
+    """Decoder and adversary's heads: one optimiser, one checkpoint.
+
+    Args:
+        guided: trained by the stage `decoder`.
+    """
+
+    def __init__(self, guided: Guided) -> None:
+        super().__init__()
+        self.guided, self.heads = guided, ProjectedHeads()
+
+
+class PerceptualStage(DecoderStage):
+    """See the module docstring.
+
+    Args:
+        photos, validation, enhancer, transform, vocabulary, extractor: as `DecoderStage`.
+        start: pseudo-words and decoder to go on from.
+        backbone: the adversary's, kept frozen.
+    """
+
+    name = "perceptual"
+    learning_rate = 3e-4
+
+    def __init__(
+        self,
+        photos: Sequence[Path],
+        validation: Sequence[Path],
+        enhancer: Enhancer,
+        transform: KeyTransform,
+        vocabulary: Vocabulary,
+        extractor: FeatureExtractor,
+        start: Mapping[str, Tensor],
+        backbone: EfficientNetLite0,
+    ) -> None:
+        super().__init__(photos, validation, enhancer, transform, vocabulary, extractor)
+        self.guided.load_state_dict(start)
+        rivals = Rivals(self.guided)
+        self.model = rivals
+        self.adversary = Adversary(backbone, rivals.heads)
+
+    def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
+        """Terms per sample, weighted by its kind."""
+        output, target, x0 = self.reconstruct(self.guided, batch)
+        y, x = (int(torch.randint(CROP - _WINDOW + 1, ())) for _ in range(2))
+        window = (..., slice(y, y + _WINDOW), slice(x, x + _WINDOW))
+        error = output - target
+        maker, heads = self.adversary.losses(output, target, x0)
+        ramp = min(max((progress - _HEADS_ALONE) / (_FULL_ADVERSARY - _HEADS_ALONE), 0.0), 1.0)
+        return {
+            "lpips": _weighted(self.lpips(output, target), _LPIPS),
+            "l1": _weighted(error.abs().mean((1, 2, 3)), _L1),
+            "colours": _weighted(F.avg_pool2d(error, _REDUCTION).abs().mean((1, 2, 3)), _COLOURS),
+            "dists": _weighted(self.dists(output[window], target[window]), _DISTS),
+            "adversary": ramp * _weighted(maker, _ADVERSARY),
+            "heads": heads,
+        }
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """As `DecoderStage`."""
+        assert isinstance(model, Rivals)
+        return super().evaluate(model.guided)
+
+
+def _weighted(values: Tensor, weights: tuple[float, float]) -> Tensor:
+    """Mean of [B] values, crops weighted by the first weight and scenes by the second."""
+    crops, scenes = values.split((BATCH - SCENES, SCENES))
+    return torch.cat((weights[0] * crops, weights[1] * scenes)).mean()
