@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -15,6 +16,18 @@ from semcom.metrics.reference import LastReference
 
 _CHANNELS = [3, 64, 128, 256, 512, 512]
 _STABILITY = 1e-6
+
+
+@dataclass(frozen=True)
+class Features:
+    """Activations of a layer without their means, and what is known of them per channel."""
+
+    centred: Tensor
+    """[B,C,h·w]"""
+    mean: Tensor
+    """[B,C]"""
+    variance: Tensor
+    """[B,C]"""
 
 
 class DISTSNetwork(nn.Module):
@@ -50,7 +63,7 @@ class DISTSNetwork(nn.Module):
         """Distance per picture [B] of two batches [B,3,H,W] in [0,1]."""
         return self.compare(preds, self.features(target))
 
-    def compare(self, preds: Tensor, target: Sequence[Tensor]) -> Tensor:
+    def compare(self, preds: Tensor, target: Sequence[Features]) -> Tensor:
         """The same, where the target's `features` are known."""
         similarity = torch.zeros(preds.shape[0], device=preds.device)
         alphas, betas = self.alpha.split(_CHANNELS), self.beta.split(_CHANNELS)
@@ -60,16 +73,16 @@ class DISTSNetwork(nn.Module):
             similarity = similarity + (alpha * texture + beta * structure).sum(1)
         return 1 - similarity
 
-    def features(self, x: Tensor) -> list[Tensor]:
-        """The picture and the activations of the tapped layers, for `compare`."""
-        taps = [x]
+    def features(self, x: Tensor) -> list[Features]:
+        """Of the picture and of the activations of the tapped layers, for `compare`."""
+        taps = [_describe(x)]
         x = (x - self.mean) / self.std
         for i, conv in enumerate(self.convs):
             if i in _VGG_POOL_BEFORE:
                 x = self._l2_pool(x)
-            x = F.relu(conv(x))
+            x = conv(x).relu_()
             if i in _VGG_TAPS:
-                taps.append(x)
+                taps.append(_describe(x))
         return taps
 
     def _l2_pool(self, x: Tensor) -> Tensor:
@@ -77,14 +90,23 @@ class DISTSNetwork(nn.Module):
         return (F.conv2d(x**2, window, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()
 
 
-def _similarities(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _describe(x: Tensor) -> Features:
+    flat = x.flatten(2)
+    mean = flat.mean(2)
+    centred = flat - mean[..., None]
+    return Features(centred, mean, _dot(centred, centred))
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    """Mean product per channel of two [B,C,N]."""
+    return torch.linalg.vecdot(x, y) / x.shape[2]
+
+
+def _similarities(x: Features, y: Features) -> tuple[Tensor, Tensor]:
     """Texture (means) and structure (covariance) similarity per channel, both [B,C]."""
-    x_mean, y_mean = x.mean((2, 3)), y.mean((2, 3))
-    x_var = x.var((2, 3), correction=0)
-    y_var = y.var((2, 3), correction=0)
-    covariance = (x * y).mean((2, 3)) - x_mean * y_mean
-    texture = (2 * x_mean * y_mean + _STABILITY) / (x_mean**2 + y_mean**2 + _STABILITY)
-    structure = (2 * covariance + _STABILITY) / (x_var + y_var + _STABILITY)
+    texture = (2 * x.mean * y.mean + _STABILITY) / (x.mean**2 + y.mean**2 + _STABILITY)
+    covariance = _dot(x.centred, y.centred)
+    structure = (2 * covariance + _STABILITY) / (x.variance + y.variance + _STABILITY)
     return texture, structure
 
 
@@ -94,7 +116,7 @@ def _network() -> DISTSNetwork:
 
 
 @cache
-def _references() -> LastReference[list[Tensor]]:
+def _references() -> LastReference[list[Features]]:
     return LastReference(_network().features)
 
 
