@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
 from importlib import import_module
 
 import numpy as np
@@ -43,6 +42,7 @@ class ClassicalSystem:
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
+        self._trials: _Trials | None = None
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """Message of a picture [3,H,W] float in [0,1], sides of 16 to 16383.
@@ -52,7 +52,10 @@ class ClassicalSystem:
             ValueError: a grey picture, one with alpha, or a side out of range.
         """
         _check(image)
-        return _Search(self._codec, to_pixels(image), budget).message()
+        pixels = to_pixels(image)
+        if self._trials is None or not np.array_equal(self._trials.pixels, pixels):
+            self._trials = _Trials(self._codec, pixels)
+        return _Search(self._trials, budget).message()
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """The picture from what arrived before the first lost packet; a grey one where that is too little."""
@@ -84,23 +87,62 @@ def classical(name: str) -> ClassicalSystem:
     return ClassicalSystem(module.CODEC)
 
 
+class _Trials:
+    """What has been tried with a picture: searches for other budgets pass by many of the same codings."""
+
+    def __init__(self, codec: Codec, pixels: Pixels) -> None:
+        self.codec, self.pixels = codec, pixels
+        self._coded: dict[tuple[int, int, bool], tuple[bytes, ...]] = {}
+        self._scores: dict[tuple[int, int], float] = {}
+
+    def message(self, scale: int, quality: int, quick: bool = False) -> Message:
+        """The picture reduced by `scale`; `quick` for about that size."""
+        height, width = self.pixels.shape[:2]
+        stream = Stream(
+            "image", Protection.BASE, self._chunks(scale, quality, quick and self.codec.has_quick)
+        )
+        return Message((stream,), width, height)
+
+    def score(self, scale: int, quality: int) -> float:
+        """SSIM of the quick coding."""
+        key = scale, quality
+        if key not in self._scores:
+            chunks = self._chunks(scale, quality, self.codec.has_quick)
+            picture = _picture(self.codec, chunks, len(chunks))
+            self._scores[key] = ssim(to_tensor(picture)[None], to_tensor(self.pixels)[None]).item()
+        return self._scores[key]
+
+    def tried(self, scale: int) -> list[int]:
+        """Qualities of which the size is known, ascending."""
+        return sorted(q for s, q, quick in self._coded if s == scale and quick == self.codec.has_quick)
+
+    def _chunks(self, scale: int, quality: int, quick: bool) -> tuple[bytes, ...]:
+        key = scale, quality, quick
+        if key not in self._coded:
+            height, width = self.pixels.shape[:2]
+            reduced = _resize(self.pixels, *_reduced(width, height, scale), Image.Resampling.LANCZOS)
+            first, *others = self.codec.encode(reduced, quality, quick)
+            self._coded[key] = (_HEADER.pack(width, height, scale) + first, *others)
+        return self._coded[key]
+
+
 class _Search:
     """The best message of one picture for one budget."""
 
-    def __init__(self, codec: Codec, pixels: Pixels, budget: Budget) -> None:
-        self._codec, self._pixels, self._budget = codec, pixels, budget
-        self._lowest = codec.qualities[0]
-        self._coded = lru_cache(maxsize=None)(self._code)
+    def __init__(self, trials: _Trials, budget: Budget) -> None:
+        self._trials, self._budget = trials, budget
+        self._qualities = trials.codec.qualities
+        self._lowest = self._qualities[0]
 
     def message(self) -> Message:
         """Raises `BudgetError` when nothing fits."""
-        scales = [scale for scale in SCALES if min(self._pixels.shape[:2]) >= scale * MIN_SIDE]
+        scales = [scale for scale in SCALES if min(self._trials.pixels.shape[:2]) >= scale * MIN_SIDE]
         scale, quality = self._best_scale(scales)
         for fitting in range(quality, self._lowest - 1, -1):
-            message = self._message(scale, fitting)
+            message = self._trials.message(scale, fitting)
             if self._budget.fits(message):
                 return message
-        smallest = self._message(scales[-1], self._lowest)
+        smallest = self._trials.message(scales[-1], self._lowest)
         if self._budget.fits(smallest):
             return smallest
         cost = self._budget.cost(packet_sizes(smallest))
@@ -112,44 +154,30 @@ class _Search:
         From the smallest picture to the full one: the same bytes never buy a larger picture at a higher
         quality, so each search starts below the last one's answer, and ends when a larger one is worse.
         """
-        best, best_score, highest = (scales[-1], self._lowest - 1), -1.0, self._codec.qualities[-1]
+        best, best_score, highest = (scales[-1], self._lowest - 1), -1.0, self._qualities[-1]
         for scale in reversed(scales):
             highest = self._highest_quality(scale, highest)
             if highest < self._lowest:
                 break
-            chunks = self._chunks(scale, highest, quick=True)
-            picture = _picture(self._codec, chunks, len(chunks))
-            score = ssim(to_tensor(picture)[None], to_tensor(self._pixels)[None]).item()
+            score = self._trials.score(scale, highest)
             if score < best_score:
                 break
             best, best_score = (scale, highest), score
         return best
 
     def _highest_quality(self, scale: int, high: int) -> int:
+        """By bisection, of what has been tried already first."""
         if not self._fits(scale, self._lowest):
             return self._lowest - 1
         low = self._lowest
         while low < high:
-            middle = (low + high + 1) // 2
+            known = [quality for quality in self._trials.tried(scale) if low < quality <= high]
+            middle = known[len(known) // 2] if known else (low + high + 1) // 2
             low, high = (middle, high) if self._fits(scale, middle) else (low, middle - 1)
         return low
 
     def _fits(self, scale: int, quality: int) -> bool:
-        return self._budget.fits(self._message(scale, quality, quick=True))
-
-    def _message(self, scale: int, quality: int, quick: bool = False) -> Message:
-        height, width = self._pixels.shape[:2]
-        stream = Stream("image", Protection.BASE, self._chunks(scale, quality, quick))
-        return Message((stream,), width, height)
-
-    def _chunks(self, scale: int, quality: int, quick: bool) -> tuple[bytes, ...]:
-        return self._coded(scale, quality, quick and self._codec.has_quick)
-
-    def _code(self, scale: int, quality: int, quick: bool) -> tuple[bytes, ...]:
-        height, width = self._pixels.shape[:2]
-        reduced = _resize(self._pixels, *_reduced(width, height, scale), Image.Resampling.LANCZOS)
-        first, *others = self._codec.encode(reduced, quality, quick)
-        return (_HEADER.pack(width, height, scale) + first, *others)
+        return self._budget.fits(self._trials.message(scale, quality, quick=True))
 
 
 def _check(image: Tensor) -> None:

@@ -46,8 +46,12 @@ class BenchPlan(Plan):
         return len(self.photos) * sum(map(len, self._snrs.values()))
 
     def groups(self) -> Iterator[Group]:
-        """As of any plan, at fewer SNRs."""
-        for group in super().groups():
+        """As of any plan, at fewer SNRs, and picture by picture.
+
+        Systems remember what they tried with the last picture, and metrics the features of the last original.
+        """
+        groups = sorted(super().groups(), key=lambda group: group.photo.name)
+        for group in groups:
             yield replace(group, snrs_db=self._snrs[group.scene.label, group.scene.labels[AXIS]])
 
 
