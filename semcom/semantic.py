@@ -16,6 +16,7 @@ from semcom.models.pseudo_words import PseudoWordEncoder
 from semcom.models.sam import published_sam, tiny_sam
 from semcom.models.u2net import U2NetP
 from semcom.profile import Profile
+from semcom.receiver import adapters as lora
 from semcom.receiver.chain import ReceiveOptions, Receiver
 from semcom.receiver.decoder import MultimodalDecoder
 from semcom.receiver.enhancer import Enhancer
@@ -37,6 +38,8 @@ class SemanticSystem:
         captioner: hub id or folder of an image-to-text model instead of the profile's captioner.
         receive: steps and seed of the decoder.
         quantization: precision of the receiver's networks.
+        adapters: use the profile's LoRA adapters: the decoder's, tuned through erasures and noise, and
+            those that make up for NF4. False is for ablations.
         sam_checkpoint: file of a published `vit_b`, `vit_l` or `vit_h`, instead of the profile's segmenter.
 
     Raises:
@@ -52,6 +55,7 @@ class SemanticSystem:
         sam_checkpoint: str | Path | None = None,
         receive: ReceiveOptions | None = None,
         quantization: str = "int8",
+        adapters: bool = True,
     ) -> None:
         opened = Profile.open(profile)
         stored = opened.tensors("key_tables")
@@ -67,9 +71,7 @@ class SemanticSystem:
         sender = CaptionEncoder(coder, describer)
         self.transmitter = Transmitter(selector, transform, tables, sender, extractor, words)
         level = Quantization(quantization)
-        enhancer = opened.build("enhancer", Enhancer)
-        enhancer = quantise_enhancer(enhancer, level, opened.tensors("enhancer_ranges"))
-        decoder = quantise_decoder(opened.build("decoder", MultimodalDecoder), level)
+        enhancer, decoder = _networks(opened, level, adapters)
         self.receiver = Receiver(enhancer, decoder, transform, tables, coder, receive or ReceiveOptions())
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
@@ -79,6 +81,21 @@ class SemanticSystem:
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """See `semcom.message.System`."""
         return self.receiver.decode(received)
+
+
+def _networks(profile: Profile, level: Quantization, adapters: bool) -> tuple[Enhancer, MultimodalDecoder]:
+    """The receiver's networks at a precision, each with its adapters where the profile has them."""
+    decoder = profile.build("decoder", MultimodalDecoder)
+    if adapters and "decoder_adapters" in profile:
+        lora.load(decoder, profile.tensors("decoder_adapters"))
+    enhancer = profile.build("enhancer", Enhancer)
+    enhancer = quantise_enhancer(enhancer, level, profile.tensors("enhancer_ranges"))
+    decoder = quantise_decoder(decoder, level)
+    if adapters and level is Quantization.NF4:
+        for part, network in (("enhancer_adapters_nf4", enhancer), ("decoder_adapters_nf4", decoder)):
+            if part in profile:
+                lora.load(network, profile.tensors(part))
+    return enhancer, decoder
 
 
 def _selector(

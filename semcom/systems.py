@@ -25,6 +25,7 @@ def _semantic(
     steps: int = 1,
     decoder_seed: int = 0,
     quantization: str = "int8",
+    adapters: bool = True,
 ) -> System:
     from semcom.receiver.chain import ReceiveOptions
     from semcom.semantic import SemanticSystem
@@ -41,7 +42,7 @@ def _semantic(
         num_words=num_words,
     )
     receive = ReceiveOptions(steps, decoder_seed)
-    return SemanticSystem(profile, options, captioner, sam_checkpoint, receive, quantization)
+    return SemanticSystem(profile, options, captioner, sam_checkpoint, receive, quantization, adapters)
 
 
 def _classical(codec: str) -> System:

@@ -8,8 +8,10 @@
 | nf4 | NF4 weights, float32 arithmetic | NF4, bitsandbytes | NF4 weights, float32 arithmetic |
 
 NF4 (QLoRA, arXiv 2305.14314) has sixteen levels in blocks of 64 weights. bitsandbytes has no
-convolution, so a convolution's NF4 weights are expanded once, when the model is built. The enhancer's two
-upsampling convolutions stay in float32 at NF4.
+convolution, so a convolution's NF4 weights are expanded once, when the model is built. At NF4 the
+enhancer's two upsampling convolutions and every convolution from or to less than 32 channels, such as
+the last one before the picture, stay in float32: they are a hundredth of the weights, and rounding them
+shifts colours. LoRA adapters (`semcom.receiver.adapters`) make up for the rest of what NF4 loses.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from torch import Tensor, nn
 from semcom.receiver.enhancer import Enhancer
 from semcom.receiver.int8 import with_int8_trunk
 
+_NARROW = 32  # channels
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -42,7 +45,7 @@ def quantise_enhancer(enhancer: Enhancer, level: Quantization, ranges: Mapping[s
     if level is Quantization.INT8:
         return with_int8_trunk(enhancer, ranges)
     if level is Quantization.NF4:
-        _round_convolutions(enhancer)
+        round_to_nf4(enhancer, nn.Conv2d)
     return enhancer.bfloat16() if level is Quantization.BF16 else enhancer
 
 
@@ -51,7 +54,7 @@ def quantise_decoder(decoder: Module, level: Quantization) -> Module:
     if level is Quantization.BF16:
         return decoder.bfloat16()
     if level is Quantization.NF4:
-        _round_convolutions(decoder)
+        round_to_nf4(decoder, nn.Conv2d)
     if level in (Quantization.INT8, Quantization.NF4):
         _replace_linears(decoder, level)
     return decoder
@@ -76,9 +79,17 @@ def _linear(layer: nn.Linear, level: Quantization) -> nn.Module:
     return quantised.to("cpu").requires_grad_(False)  # bitsandbytes quantises on the way to a device
 
 
-def _round_convolutions(module: nn.Module) -> None:
-    with torch.no_grad():
-        for layer in module.modules():
-            if isinstance(layer, nn.Conv2d):
-                codes, state = bnb.functional.quantize_4bit(layer.weight.contiguous(), quant_type="nf4")
-                layer.weight.copy_(bnb.functional.dequantize_4bit(codes, state))
+@torch.no_grad()
+def round_to_nf4(module: nn.Module, *kinds: type[nn.Module]) -> None:
+    """Gives weights of layers of these kinds the values that they have in NF4, in place.
+
+    Narrow layers are left alone. A linear layer gets those that bitsandbytes computes with, its block
+    scales in eight bits.
+    """
+    for layer in module.modules():
+        if type(layer) in kinds and min(layer.weight.shape[:2]) >= _NARROW:
+            weight = layer.weight.contiguous()
+            packed = bnb.functional.quantize_4bit(
+                weight, quant_type="nf4", compress_statistics=type(layer) is nn.Linear
+            )
+            layer.weight.copy_(bnb.functional.dequantize_4bit(*packed))

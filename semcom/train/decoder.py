@@ -28,9 +28,9 @@ from semcom.train.guided import BATCH, SCENES, GuidedCrops
 from semcom.transmitter.features import FeatureExtractor
 
 _NUM_WORDS = (16, 16, 16, 8, 4, 32, 64, 0)
-_CROPS = BATCH - SCENES
+CROPS = BATCH - SCENES
 _DISTS_SAMPLES = 2
-_NOISIEST, _NOISIEST_SHARE = 999, 0.6
+NOISIEST, _NOISIEST_SHARE = 999, 0.6
 
 
 class Guided(nn.Module):
@@ -99,8 +99,8 @@ class DecoderStage:
         num_words = _NUM_WORDS[int(torch.randint(len(_NUM_WORDS), ()))]
         x0, target, guidance = self.mixed(model, batch, num_words)
         clean = to_diffusion(target - x0)
-        level = torch.randint(_NOISIEST + 1, (len(x0),))
-        level = torch.where(torch.rand(len(x0)) < _NOISIEST_SHARE, _NOISIEST, level)
+        level = torch.randint(NOISIEST + 1, (len(x0),))
+        level = torch.where(torch.rand(len(x0)) < _NOISIEST_SHARE, NOISIEST, level)
         noisy = self.scheduler.add_noise(clean, torch.randn_like(clean), cast(torch.IntTensor, level))
         return x0 + model.decoder(noisy, level, x0, guidance), target, x0
 
@@ -108,14 +108,14 @@ class DecoderStage:
         self, model: Guided, batch: Mapping[str, Tensor], num_words: int
     ) -> tuple[Tensor, Tensor, Guidance]:
         """x0 and target [B,3,128,128] and the guidance: the last samples of the batch are scenes."""
-        crop = (torch.arange(BATCH) < _CROPS).float()
+        crop = (torch.arange(BATCH) < CROPS).float()
         arrived = batch["arrived"] * crop.view(-1, 1, 1, 1)
         with torch.no_grad():
             hci, detail, latents = self.refined({**batch, "arrived": arrived})
-            quality = batch["quality"][:_CROPS]
-            restored = self.enhancer(hci[:_CROPS], quality, detail[:_CROPS]).clamp(0, 1)
-            x0 = torch.cat((restored, batch["scene_card"][_CROPS:]))
-            target = torch.cat((batch["target"][:_CROPS], batch["scene"][_CROPS:]))
+            quality = batch["quality"][:CROPS]
+            restored = self.enhancer(hci[:CROPS], quality, detail[:CROPS]).clamp(0, 1)
+            x0 = torch.cat((restored, batch["scene_card"][CROPS:]))
+            target = torch.cat((batch["target"][:CROPS], batch["scene"][CROPS:]))
         words = model.words.fsq(model.words(batch["features"], num_words))
         guidance = Guidance(
             hci=hci * crop.view(-1, 1, 1, 1),
@@ -151,7 +151,7 @@ class DecoderStage:
                     batch["text"] = torch.zeros_like(batch["text"])
                 x0, target, guidance = self.mixed(model, batch, num_words)
                 noise = torch.randn(to_diffusion(x0).shape, generator=generator)
-                output = x0 + model.decoder(noise, torch.full((BATCH,), _NOISIEST), x0, guidance)
+                output = x0 + model.decoder(noise, torch.full((BATCH,), NOISIEST), x0, guidance)
                 self._measure(rows, x0, output.clamp(0, 1), target, suffix)
         shifts = {name: values for name, values in rows.items() if name.startswith("colour_shift")}
         means = {name: torch.cat(rows[name]).mean().item() for name in rows.keys() - shifts.keys()}
@@ -163,7 +163,7 @@ class DecoderStage:
         self, rows: dict[str, list[Tensor]], x0: Tensor, output: Tensor, target: Tensor, suffix: str
     ) -> None:
         metrics = {"lpips": self.lpips} | ({} if suffix else {"dists": self.dists})
-        for kind, part in (("crop", slice(0, _CROPS)), ("scene", slice(_CROPS, BATCH))):
+        for kind, part in (("crop", slice(0, CROPS)), ("scene", slice(CROPS, BATCH))):
             for label, picture in (("x0", x0), ("decoder", output)):
                 for name, metric in metrics.items():
                     values = metric(picture[part], target[part])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from semcom.models.caption_code import CaptionCoder
 from semcom.models.caption_vocabulary import Vocabulary
@@ -19,10 +19,12 @@ from semcom.models.grid import HCI_SCALE
 from semcom.models.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
 from semcom.provenance import provenance
+from semcom.receiver import adapters
 from semcom.receiver.enhancer import Enhancer
 from semcom.receiver.int8 import observe, with_int8_trunk
 from semcom.train.caption_data import read_captions
 from semcom.train.captioner import CaptionerStage, learn_coder, learn_vocabulary
+from semcom.train.channel import RANK, ChannelStage
 from semcom.train.data import CROP, QUALITIES, CodedCrops, list_photos
 from semcom.train.decoder import DecoderStage, Guided
 from semcom.train.deepjscc import DeepJSCCStage
@@ -30,6 +32,7 @@ from semcom.train.enhancer import EnhancerStage, start_from_published
 from semcom.train.key_codec import learn_key_codec
 from semcom.train.loop import Stage, Trained, run
 from semcom.train.perceptual import PerceptualStage, Rivals
+from semcom.train.recovery import Adapted, RecoveryStage
 from semcom.train.segmenter import SegmenterStage
 from semcom.train.segments import list_masked
 from semcom.transmitter.features import FeatureExtractor
@@ -125,12 +128,8 @@ def _decoder(wanted: TrainingRun) -> None:
 def _perceptual(wanted: TrainingRun) -> None:
     parts, profile = _decoder_parts(wanted), Profile.open(wanted.profile)
     earlier = profile.card("decoder")
-    start = {
-        f"{name}.{key}": value
-        for name, part in (("words", "pseudo_words"), ("decoder", "decoder"))
-        for key, value in profile.tensors(part).items()
-    }
-    stage = PerceptualStage(*parts, start, profile.build("backbone", EfficientNetLite0))
+    backbone = profile.build("backbone", EfficientNetLite0)
+    stage = PerceptualStage(*parts, _guided_tensors(profile), backbone)
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
     card = _card(stage, trained, wanted, len(parts[0])) | {
         "losses": "LPIPS-Alex, L1, L1 at 1/8 of scenes, DISTS of a quarter of a sample, adversary",
@@ -154,6 +153,15 @@ def _decoder_parts(
     return photos, validation, enhancer, transform, vocabulary, extractor
 
 
+def _guided_tensors(profile: Profile) -> dict[str, Tensor]:
+    """State of `Guided`."""
+    return {
+        f"{name}.{key}": value
+        for name, part in (("words", "pseudo_words"), ("decoder", "decoder"))
+        for key, value in profile.tensors(part).items()
+    }
+
+
 def _write_guided(wanted: TrainingRun, model: nn.Module, card: dict[str, Any]) -> None:
     assert isinstance(model, Guided)
     config = {"vocabulary": model.decoder.text.config.vocab_size}
@@ -161,7 +169,43 @@ def _write_guided(wanted: TrainingRun, model: nn.Module, card: dict[str, Any]) -
     write_part(wanted.profile, "pseudo_words", {}, model.words.state_dict(), card)
 
 
+def _channel(wanted: TrainingRun) -> None:
+    parts = _decoder_parts(wanted)
+    stage = ChannelStage(*parts, _guided_tensors(Profile.open(wanted.profile)))
+    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    card = _card(stage, trained, wanted, len(parts[0])) | {
+        "started_from": "nothing; beside the frozen part `decoder`",
+        "losses": "LPIPS-Alex + L1 + DISTS (2 of 8), of samples that lost packets and were sent with noise",
+        "rank": RANK,
+    }
+    assert isinstance(trained.model, Guided)
+    write_part(wanted.profile, "decoder_adapters", {}, adapters.tensors(trained.model.decoder), card)
+
+
 def _quantise(wanted: TrainingRun) -> None:
+    """Ranges for int8, then adapters for NF4."""
+    _observe_ranges(wanted)
+    _recover(wanted)
+
+
+def _recover(wanted: TrainingRun) -> None:
+    photos, validation, _, transform, vocabulary, extractor = _decoder_parts(wanted)
+    profile = Profile.open(wanted.profile)
+    exact = profile.build("enhancer", Enhancer)
+    channel = profile.tensors("decoder_adapters") if "decoder_adapters" in profile else None
+    start = _guided_tensors(profile)
+    stage = RecoveryStage(photos, validation, exact, transform, vocabulary, extractor, start, channel)
+    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    card = _card(stage, trained, wanted, len(photos)) | {
+        "started_from": "singular vectors of what NF4 loses of the weights",
+        "losses": "10·L1 + LPIPS-Alex to the exact networks' pictures",
+    }
+    assert isinstance(trained.model, Adapted)
+    write_part(wanted.profile, "enhancer_adapters_nf4", {}, adapters.tensors(trained.model.enhancer), card)
+    write_part(wanted.profile, "decoder_adapters_nf4", {}, adapters.tensors(trained.model.decoder), card)
+
+
+def _observe_ranges(wanted: TrainingRun) -> None:
     profile, photos = Profile.open(wanted.profile), list_photos(wanted.data)
     crops = CodedCrops(photos, CROP, QUALITIES, wanted.seed)
     samples = [crops[i] for i in range(_CALIBRATION_CROPS)]
@@ -250,6 +294,7 @@ _STAGES: dict[str, Callable[[TrainingRun], None]] = {
     "quantise": _quantise,
     "decoder": _decoder,
     "perceptual": _perceptual,
+    "channel": _channel,
     "segmenter": _segmenter,
     "captioner": _captioner,
     "deepjscc": _deepjscc,

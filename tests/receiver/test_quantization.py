@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from semcom.receiver.quantization import Quantization, quantise_decoder
+from semcom.receiver.quantization import Quantization, quantise_decoder, round_to_nf4
 
 # Dettmers et al., QLoRA (arXiv 2305.14314), appendix E: the sixteen NF4 levels.
 NF4 = (
@@ -15,7 +15,7 @@ NF4 = (
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(4, 16, 3), nn.Flatten(1), nn.Linear(64, 32)).eval().requires_grad_(False)
+    return nn.Sequential(nn.Conv2d(32, 32, 3), nn.Flatten(1), nn.Linear(128, 32)).eval().requires_grad_(False)
 
 
 def test_nf4_weights_take_the_published_levels():
@@ -30,9 +30,27 @@ def test_nf4_weights_take_the_published_levels():
     ("level", "tolerance"), [("fp32", 1e-6), ("bf16", 0.02), ("int8", 0.03), ("nf4", 0.25)]
 )
 def test_output_stays_close(level, tolerance):
-    x = torch.randn(8, 4, 4, 4, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(8, 32, 4, 4, generator=torch.Generator().manual_seed(1))
     exact = network()(x)
     net = quantise_decoder(network(), Quantization(level))
     result = net(x.bfloat16() if level == "bf16" else x).float()
     assert (result - exact).norm() < tolerance * exact.norm()
     assert level == "fp32" or not torch.equal(result, exact)
+
+
+def test_narrow_layers_keep_their_weights():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.Conv2d(32, 12, 1)).requires_grad_(False)
+    before = [layer.weight.clone() for layer in net]
+    quantise_decoder(net, Quantization.NF4)
+    for layer, weight in zip(net, before, strict=True):
+        torch.testing.assert_close(layer.weight, weight, rtol=0, atol=0)
+
+
+def test_rounded_linear_layers_compute_what_packed_ones_do():
+    """What adapters are trained beside is what they run beside."""
+    x = torch.randn(4, 128, generator=torch.Generator().manual_seed(1))
+    rounded, packed = network()[2], quantise_decoder(network(), Quantization.NF4)[2]
+    round_to_nf4(rounded, nn.Linear)
+    assert not torch.equal(rounded.weight, network()[2].weight)
+    torch.testing.assert_close(rounded(x), packed(x), rtol=1e-4, atol=1e-5)

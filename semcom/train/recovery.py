@@ -1,0 +1,131 @@
+"""Second half of stage `quantise`: adapters on NF4 networks learn to do what the exact ones do.
+
+The adapters start from what rounding lost of each weight; then both networks together, enhancer and decoder,
+are taught by the exact ones on the decoder's own samples. Weights are held as the float32 values that NF4
+stands for, so that what is trained is what runs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from semcom.models.caption_vocabulary import Vocabulary
+from semcom.models.key_transform import KeyTransform
+from semcom.receiver import adapters
+from semcom.receiver.decoder import Guidance, MultimodalDecoder, to_diffusion
+from semcom.receiver.enhancer import Enhancer
+from semcom.receiver.quantization import round_to_nf4
+from semcom.train.decoder import CROPS, NOISIEST, DecoderStage
+from semcom.train.guided import BATCH, GuidedCrops
+from semcom.transmitter.features import FeatureExtractor
+
+Network = TypeVar("Network", bound=nn.Module)
+_ENHANCER_RANK, _DECODER_RANK = 4, 8
+_WORDS = 16
+_L1 = 10.0
+_VALIDATION_BATCHES = 4
+
+
+class Adapted(nn.Module):
+    """Both networks, rounded, with adapters.
+
+    Args:
+        enhancer, decoder: exact; copied.
+    """
+
+    def __init__(self, enhancer: Enhancer, decoder: MultimodalDecoder) -> None:
+        super().__init__()
+        self.enhancer = _adapted(enhancer, _ENHANCER_RANK, nn.Conv2d)
+        self.decoder = _adapted(decoder, _DECODER_RANK, nn.Conv2d, nn.Linear)
+
+
+class RecoveryStage(DecoderStage):
+    """See the module docstring.
+
+    Args:
+        photos, validation, enhancer, transform, vocabulary, extractor: as `DecoderStage`; the enhancer in
+            float32.
+        start: pseudo-words and decoder.
+        channel: adapters of the stage `channel`, if there are any; the exact decoder has them merged.
+    """
+
+    name = "quantise"
+    learning_rate = 1e-4
+    ema_decay = 0.95
+
+    def __init__(
+        self,
+        photos: Sequence[Path],
+        validation: Sequence[Path],
+        enhancer: Enhancer,
+        transform: KeyTransform,
+        vocabulary: Vocabulary,
+        extractor: FeatureExtractor,
+        start: Mapping[str, Tensor],
+        channel: Mapping[str, Tensor] | None,
+    ) -> None:
+        super().__init__(photos, validation, enhancer, transform, vocabulary, extractor)
+        self.guided.load_state_dict(start)
+        if channel is not None:
+            adapters.load(self.guided.decoder, channel)
+        self.guided.requires_grad_(False)
+        self.model = Adapted(enhancer, self.guided.decoder)
+
+    def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
+        """Distance from the exact networks' picture."""
+        assert isinstance(self.model, Adapted)
+        output, exact = self._both(self.model, batch)
+        return {"l1": _L1 * (output - exact).abs().mean(), "lpips": self.lpips(output, exact).mean()}
+
+    @torch.inference_mode()
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Mean distances from the exact networks' pictures, with and without adapters."""
+        assert isinstance(model, Adapted)
+        bare = Adapted(cast(Enhancer, self.enhancer), self.guided.decoder)
+        for layer in adapters.layers(bare).values():
+            layer.enable_adapters(False)
+        samples = GuidedCrops(self.validation, self.vocabulary, self.extractor, seed=1, guided=True)
+        totals: dict[str, float] = {}
+        for start in range(0, _VALIDATION_BATCHES * BATCH, BATCH):
+            items = [samples[i] for i in range(start, start + BATCH)]
+            batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+            for suffix, networks in (("", model), ("_without_adapters", bare)):
+                torch.manual_seed(start)
+                output, exact = self._both(networks, batch)
+                distances = {"l1": (output - exact).abs().mean(), "lpips": self.lpips(output, exact).mean()}
+                for name, value in distances.items():
+                    key = f"{name}_from_exact{suffix}"
+                    totals[key] = totals.get(key, 0.0) + value.item() / _VALIDATION_BATCHES
+        return totals
+
+    def _both(self, model: Adapted, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The rounded networks' pictures and the exact ones', of one step from the same noise."""
+        with torch.no_grad():
+            x0, _, guidance = self.mixed(self.guided, batch, _WORDS)
+            noise, level = torch.randn_like(to_diffusion(x0)), torch.full((BATCH,), NOISIEST)
+            exact = x0 + self.guided.decoder(noise, level, x0, guidance)
+        quality, detail = batch["quality"][:CROPS], _detail(guidance)
+        restored = model.enhancer(guidance.hci[:CROPS], quality, detail[:CROPS])
+        begun = torch.cat((restored, x0[CROPS:]))
+        return begun + model.decoder(noise, level, begun, guidance), exact
+
+
+def _detail(guidance: Guidance) -> Tensor:
+    """[B,1,h,w] of the HCI: 1 where key latents arrived."""
+    factor = guidance.hci.shape[-1] // guidance.arrived.shape[-1]
+    return guidance.arrived.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
+
+
+def _adapted(network: Network, rank: int, *kinds: type[nn.Module]) -> Network:
+    """A rounded copy, its adapters set to what rounding lost."""
+    rounded = copy.deepcopy(network)
+    round_to_nf4(rounded, *kinds)
+    adapters.attach(rounded, rank)
+    adapters.start_from_error(rounded, network.state_dict())
+    return rounded
