@@ -1,5 +1,7 @@
 """Precision of the receiver: size, memory, time and quality on Kodak at fp32, bf16, int8 and NF4.
 
+NF4 is measured with and without the adapters that make up for it.
+
     python benchmarks/quantization.py ../shared/data/kodak --images 24
 
 Every picture is encoded once; each precision decodes the same messages, in a process of its own, so that
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 import time
@@ -19,19 +22,33 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import bitsandbytes as bnb
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
 from semcom import images
 from semcom.link import PerfectLink
 from semcom.message import Budget, Message
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.metrics.psnr import psnr
+from semcom.models.rrdb import NearestUpConv
 from semcom.profile import Profile
 from semcom.provenance import provenance
+from semcom.receiver.decoder import MultimodalDecoder
+from semcom.receiver.enhancer import Enhancer
+from semcom.receiver.quantization import is_rounded
 from semcom.systems import build
 
 RESULTS = Path(__file__).parent / "results"
-BITS = {"fp32": 32.0, "bf16": 16.0, "int8": 8.0, "nf4": 4.5}  # NF4: 4 bits and an 8-byte-per-64 scale
-LEVELS = tuple(BITS)
+LEVELS = {  # precision, and whether adapters are in use
+    "fp32": ("fp32", True),
+    "bf16": ("bf16", True),
+    "int8": ("int8", True),
+    "nf4": ("nf4", True),
+    "nf4-without-adapters": ("nf4", False),
+}
 
 
 def encode(paths: list[Path], limit: float) -> list[Message]:
@@ -41,7 +58,9 @@ def encode(paths: list[Path], limit: float) -> list[Message]:
 
 
 def measure(level: str, paths: list[Path], messages: list[Message]) -> dict[str, Any]:
-    system = build("semantic", quantization=level)
+    precision, adapters = LEVELS[level]
+    system = build("semantic", quantization=precision, adapters=adapters)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     received = PerfectLink().send(messages, 0.0, [0] * len(messages))
     system.decode(received[0])  # the first call plans convolutions
     rows = []
@@ -54,29 +73,45 @@ def measure(level: str, paths: list[Path], messages: list[Message]) -> dict[str,
         rows.append({"image": path.name, "seconds": seconds} | {n: v.item() for n, v in values.items()})
     return {
         "quantization": level,
-        "weights_megabytes": weights_megabytes(level),
+        "weights_bytes": stored_bytes(level),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         **{name: mean(row[name] for row in rows) for name in ("seconds", "psnr", "lpips", "dists")},
         "images": rows,
     }
 
 
-def weights_megabytes(level: str) -> float:
-    """Of enhancer and decoder stored at a precision (layers that stay in float32 counted as such)."""
+def stored_bytes(level: str) -> int:
+    """Size of the receiver's networks and their adapters in a safetensors file at a precision."""
+    precision, adapters = LEVELS[level]
     profile = Profile.open("tiny")
-    total = 0.0
-    for part in ("enhancer", "decoder"):
-        for name, tensor in profile.tensors(part).items():
-            total += tensor.numel() * _bits(part, name, tensor.dim(), level) / 8e6
-    return total
+    kept: dict[str, Tensor] = {}
+    for part, model in (("enhancer", Enhancer), ("decoder", MultimodalDecoder)):
+        network = profile.build(part, model)
+        weights = {f"{name}.weight": layer for name, layer in network.named_modules()}
+        for name, value in network.state_dict().items():
+            kept |= _stored(f"{part}.{name}", value, weights.get(name), precision)
+        extra = f"{part}_adapters_nf4"
+        if adapters and precision == "nf4" and extra in profile:
+            kept |= {f"{extra}.{name}": value.half() for name, value in profile.tensors(extra).items()}
+    return len(save(kept))
 
 
-def _bits(part: str, name: str, dimensions: int, level: str) -> float:
-    if level in ("fp32", "bf16"):
-        return BITS[level]
-    convolution, linear = dimensions == 4, dimensions == 2 and "embed" not in name
-    quantised = (convolution and (level == "nf4" or part == "enhancer")) or (part == "decoder" and linear)
-    return BITS[level] if quantised else 32.0
+def _stored(name: str, value: Tensor, layer: nn.Module | None, precision: str) -> dict[str, Tensor]:
+    """One weight as the receiver holds it at a precision; see `semcom.receiver.quantization`."""
+    value = value.float().contiguous()
+    convolution = isinstance(layer, nn.Conv2d | NearestUpConv)
+    linear = isinstance(layer, nn.Linear) and name.startswith("decoder")
+    if precision == "bf16":
+        return {name: value.bfloat16()}
+    if precision == "int8" and (linear or (convolution and name.startswith("enhancer"))):
+        scale = value.flatten(1).abs().amax(1) / 127
+        codes = (value / scale.view(-1, *(1 for _ in value.shape[1:]))).round()
+        return {name: codes.to(torch.int8), f"{name}.scale": scale}
+    if precision == "nf4" and (linear or isinstance(layer, nn.Conv2d)) and is_rounded(layer):
+        codes, state = bnb.functional.quantize_4bit(value, quant_type="nf4", compress_statistics=linear)
+        parts = {name: codes, f"{name}.scale": state.absmax}
+        return parts if state.state2 is None else parts | {f"{name}.scale2": state.state2.absmax}
+    return {name: value}
 
 
 def main() -> None:
@@ -86,7 +121,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bpp", type=float, default=0.035)
     parser.add_argument("--images", type=int, default=24)
-    parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
+    parser.add_argument("--levels", nargs="+", choices=list(LEVELS), default=list(LEVELS))
     parser.add_argument("--out", type=Path, default=RESULTS / "quantization.json")
     arguments = parser.parse_args()
     paths = sorted(arguments.folder.glob("*.png"))[: arguments.images]
@@ -97,7 +132,7 @@ def main() -> None:
             results.append(pool.submit(measure, level, paths, messages).result())
         row = results[-1]
         sys.stdout.write(
-            f"{level}: {row['weights_megabytes']:.1f} MB, {row['peak_memory_mib']:.0f} MiB peak, "
+            f"{level}: {row['weights_bytes'] / 1e6:.1f} MB, {row['peak_memory_mib']:.0f} MiB peak, "
             f"{row['seconds']:.2f} s, LPIPS {row['lpips']:.4f}, DISTS {row['dists']:.4f}\n"
         )
     document = {"command": "python " + " ".join(sys.argv), "bpp": arguments.bpp, "results": results}

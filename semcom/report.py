@@ -15,7 +15,7 @@ from torch import Tensor
 from semcom import images
 from semcom.baselines.classical import classical
 from semcom.link import PerfectLink, Transmission
-from semcom.message import Budget, BudgetError
+from semcom.message import Budget, BudgetError, Reconstruction
 from semcom.metrics.psnr import psnr
 from semcom.metrics.ssim import ssim
 from semcom.metrics.topk import topk_agreement
@@ -71,6 +71,7 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
         "psnr": psnr(picture, target).item(),
         "ssim": ssim(picture, target).item(),
         "received_share": _share(reconstruction.received),
+        **_detail(reconstruction),
         "top1_agreement": topk_agreement(picture, target, 1).item(),
         "top5_agreement": topk_agreement(picture, target, 5).item(),
         "caption": reconstruction.caption,
@@ -109,6 +110,23 @@ def _avif_of_same_size(photo: Tensor, result: Transmission) -> Tensor | None:
 def _share(received: Tensor | None) -> float | None:
     """Share of the picture that rests on received detail."""
     return None if received is None else received.mean().item()
+
+
+def _detail(reconstruction: Reconstruction) -> dict[str, Any]:
+    """Where the picture rests on received detail, cell by cell of 16×16 pixels, and in shares of the cells.
+
+    A row of `detail_map` has a letter a cell: `R` received key detail, `L` key detail that was lost, `.`
+    generated: everything that the HCI does not show is the receiver's.
+    """
+    if reconstruction.received is None or reconstruction.key_mask is None:
+        return {"detail_map": None, "lost_share": None, "generated_share": None}
+    received, key = reconstruction.received > 0, reconstruction.key_mask
+    letters = torch.where(received, ord("R"), torch.where(key, ord("L"), ord(".")))
+    return {
+        "detail_map": ["".join(map(chr, row)) for row in letters.tolist()],
+        "lost_share": (key & ~received).float().mean().item(),
+        "generated_share": (~received).float().mean().item(),
+    }
 
 
 def _tinted(photo: Tensor, key_mask: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from semcom.transmitter.chain import TransmitOptions, Transmitter
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.regions import RegionSelector
 from semcom.transmitter.segmenter import Segmenter
+from semcom.transmitter.split import KeyShares
 
 
 class SemanticSystem:
@@ -69,7 +70,8 @@ class SemanticSystem:
         describer = _describer(opened, backbone, self.options.caption, captioner, coder)
         words = opened.build("pseudo_words", PseudoWordEncoder)
         sender = CaptionEncoder(coder, describer)
-        self.transmitter = Transmitter(selector, transform, tables, sender, extractor, words)
+        shares = _key_shares(opened)
+        self.transmitter = Transmitter(selector, transform, tables, sender, extractor, words, shares)
         level = Quantization(quantization)
         enhancer, decoder = _networks(opened, level, adapters)
         self.receiver = Receiver(enhancer, decoder, transform, tables, coder, receive or ReceiveOptions())
@@ -81,6 +83,14 @@ class SemanticSystem:
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """See `semcom.message.System`."""
         return self.receiver.decode(received)
+
+
+def _key_shares(profile: Profile) -> KeyShares:
+    """The profile's table, or a quarter at every rate."""
+    if "key_shares" not in profile:
+        return KeyShares((0.0,), (0.25,))
+    table = profile.tensors("key_shares")
+    return KeyShares(table["bpp"].tolist(), table["share"].tolist())
 
 
 def _networks(profile: Profile, level: Quantization, adapters: bool) -> tuple[Enhancer, MultimodalDecoder]:

@@ -12,7 +12,7 @@ from semcom.message import System
 def _semantic(
     profile: str = "tiny",
     key_area: float = 0.3,
-    key_share: float = 0.25,
+    key_share: float | None = None,
     card: bool = True,
     caption: str = "auto",
     captioner: str | None = None,

@@ -28,6 +28,14 @@ class Csi(enum.StrEnum):
     PERFECT = "perfect"
 
 
+class Rate(enum.StrEnum):
+    """The keys of `semcom.rates.RATES`."""
+
+    LOW = "low"
+    MID = "mid"
+    HIGH = "high"
+
+
 class Precision(enum.StrEnum):
     """Of the receiver's networks; the same names as `semcom.receiver.quantization.Quantization`."""
 
@@ -47,9 +55,12 @@ def send(
     link: Annotated[
         Path | None, typer.Option(help="YAML link specification instead of the four channel options.")
     ] = None,
-    bpp: Annotated[float, typer.Option(help="Budget in bits on the wire per pixel.")] = 0.03,
+    rate: Annotated[Rate, typer.Option(help="Budget: 0.018, 0.030 or 0.048 bpp.")] = Rate.MID,
+    bpp: Annotated[
+        float | None, typer.Option(help="Budget in bits on the wire per pixel instead of --rate.")
+    ] = None,
     cbr: Annotated[
-        float | None, typer.Option(help="Budget in channel uses / (3·H·W) instead of --bpp.")
+        float | None, typer.Option(help="Budget in channel uses / (3·H·W) instead of --rate.")
     ] = None,
     key_area: Annotated[float, typer.Option(help="Share of the picture in key regions.", min=0, max=1)] = 0.3,
     points: Annotated[
@@ -73,6 +84,9 @@ def send(
     quantization: Annotated[
         Precision, typer.Option(help="Precision of the receiver's networks.")
     ] = Precision.INT8,
+    adapters: Annotated[
+        bool, typer.Option(help="Use the profile's LoRA adapters; --no-adapters is for ablations.")
+    ] = True,
     profile: Annotated[str, typer.Option(help="Profile name or folder.")] = "tiny",
     seed: Annotated[int, typer.Option(help="Of the channel realisation and the noise.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
@@ -110,8 +124,10 @@ def send(
             num_words=num_words,
         )
         receive = ReceiveOptions(steps)
-        system = SemanticSystem(profile, wishes, receive=receive, quantization=quantization.value)
-        budget = _budget(photo, carrier, bpp, cbr)
+        system = SemanticSystem(
+            profile, wishes, receive=receive, quantization=quantization.value, adapters=adapters
+        )
+        budget = _budget(photo, carrier, rate.value, bpp, cbr)
         result = transmit(photo, system, carrier, budget, snr_db, seed, announce)
         announce("writing the report")
         command = {"image": str(image), "snr_db": snr_db, "seed": seed, "link": spec.model_dump(mode="json")}
@@ -135,13 +151,14 @@ def _stages(total: int) -> Iterator[Callable[[str], None]]:
         yield announce
 
 
-def _budget(photo: Tensor, link: Link, bpp: float, cbr: float | None) -> Budget:
+def _budget(photo: Tensor, link: Link, rate: str, bpp: float | None, cbr: float | None) -> Budget:
     from semcom.message import Budget
+    from semcom.rates import RATES
 
     height, width = photo.shape[-2:]
     if cbr is not None:
         return Budget.of_cbr(cbr, width, height, link)
-    return Budget.of_bpp(bpp, width, height)
+    return Budget.of_bpp(RATES[rate] if bpp is None else bpp, width, height)
 
 
 def _print(console: Any, report: dict[str, Any], out: Path) -> None:

@@ -9,6 +9,7 @@ float32, and run beside it where it is packed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
@@ -50,7 +51,7 @@ def load(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     model.requires_grad_(False)
     for name, layer in layers(model).items():
         base = layer.get_base_layer()
-        if base.weight.is_floating_point():
+        if cast(Tensor, base.weight).is_floating_point():
             layer.merge()
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, base)
@@ -65,10 +66,9 @@ def start_from_error(model: nn.Module, exact: Mapping[str, Tensor]) -> None:
         exact: state of the network before it was rounded.
     """
     for name, layer in layers(model).items():
-        base = layer.get_base_layer()
-        error = (exact[f"{name}.weight"] - base.weight).flatten(1)
-        u, s, v = torch.linalg.svd(error, full_matrices=False)
-        a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        error = exact[f"{name}.weight"] - cast(Tensor, layer.get_base_layer().weight)
+        u, s, v = torch.linalg.svd(error.flatten(1), full_matrices=False)
+        a, b = (cast(Tensor, part["default"].weight) for part in (layer.lora_A, layer.lora_B))
         half = s[: len(a)].sqrt()
         b.copy_((u[:, : len(a)] * half).view_as(b))
         a.copy_((half[:, None] * v[: len(a)]).view_as(a))

@@ -62,7 +62,7 @@ def quantise_decoder(decoder: Module, level: Quantization) -> Module:
 
 def _replace_linears(module: nn.Module, level: Quantization) -> None:
     for name, child in module.named_children():
-        if type(child) is nn.Linear:
+        if type(child) is nn.Linear and (level is Quantization.INT8 or is_rounded(child)):
             setattr(module, name, _linear(child, level))
         else:
             _replace_linears(child, level)
@@ -79,17 +79,22 @@ def _linear(layer: nn.Linear, level: Quantization) -> nn.Module:
     return quantised.to("cpu").requires_grad_(False)  # bitsandbytes quantises on the way to a device
 
 
+def is_rounded(layer: nn.Conv2d | nn.Linear) -> bool:
+    """Whether NF4 rounds the weight: it joins at least 32 channels with at least 32."""
+    return min(layer.weight.shape[:2]) >= _NARROW
+
+
 @torch.no_grad()
-def round_to_nf4(module: nn.Module, *kinds: type[nn.Module]) -> None:
+def round_to_nf4(module: nn.Module, *kinds: type[nn.Conv2d | nn.Linear]) -> None:
     """Gives weights of layers of these kinds the values that they have in NF4, in place.
 
     Narrow layers are left alone. A linear layer gets those that bitsandbytes computes with, its block
     scales in eight bits.
     """
     for layer in module.modules():
-        if type(layer) in kinds and min(layer.weight.shape[:2]) >= _NARROW:
+        if isinstance(layer, kinds) and is_rounded(layer):
             weight = layer.weight.contiguous()
             packed = bnb.functional.quantize_4bit(
-                weight, quant_type="nf4", compress_statistics=type(layer) is nn.Linear
+                weight, quant_type="nf4", compress_statistics=isinstance(layer, nn.Linear)
             )
             layer.weight.copy_(bnb.functional.dequantize_4bit(*packed))

@@ -31,6 +31,7 @@ _NUM_WORDS = (16, 16, 16, 8, 4, 32, 64, 0)
 CROPS = BATCH - SCENES
 _DISTS_SAMPLES = 2
 NOISIEST, _NOISIEST_SHARE = 999, 0.6
+_VALIDATION_SAMPLES = 64
 
 
 class Guided(nn.Module):
@@ -143,7 +144,7 @@ class DecoderStage:
         assert isinstance(model, Guided)
         rows: dict[str, list[Tensor]] = {}
         generator = torch.Generator().manual_seed(0)
-        for start in range(0, 64, BATCH):
+        for start in range(0, _VALIDATION_SAMPLES, BATCH):
             items = [samples[i] for i in range(start, start + BATCH)]
             batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
             for suffix, num_words in (("", 16), ("_unguided", 0)):

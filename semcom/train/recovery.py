@@ -122,7 +122,7 @@ def _detail(guidance: Guidance) -> Tensor:
     return guidance.arrived.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
 
 
-def _adapted(network: Network, rank: int, *kinds: type[nn.Module]) -> Network:
+def _adapted(network: Network, rank: int, *kinds: type[nn.Conv2d | nn.Linear]) -> Network:
     """A rounded copy, its adapters set to what rounding lost."""
     rounded = copy.deepcopy(network)
     round_to_nf4(rounded, *kinds)

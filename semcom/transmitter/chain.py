@@ -35,7 +35,7 @@ from semcom.transmitter.key_codec import key_packets
 from semcom.transmitter.prompts import Prompts
 from semcom.transmitter.pseudo_words import check_num_words, pseudo_words
 from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
-from semcom.transmitter.split import within_share
+from semcom.transmitter.split import KeyShares, within_share
 
 _TYPICAL_QUALITY = 25  # the key stream is sized with this HCI before the final one is known
 
@@ -46,7 +46,8 @@ class TransmitOptions:
 
     Attributes:
         key_area: target share of the picture in key regions, 0 to 1; 0 sends no key stream.
-        key_share: largest share of the budget that the key stream may take from the HCI, 0 to 1.
+        key_share: largest share of the budget that the key stream may take from the HCI, 0 to 1; None for
+            what the profile measured to be best at the rate.
         key_mask: [H,W] bool of the user's own key region, instead of the automatic one.
         prompts: points, boxes or a class that the user wants key, instead of what is salient.
         card: whether to send the colour card that stands in for a lost HCI.
@@ -59,7 +60,7 @@ class TransmitOptions:
     """
 
     key_area: float = 0.3
-    key_share: float = 0.25
+    key_share: float | None = None
     key_mask: Tensor | None = None
     prompts: Prompts = NO_PROMPTS
     card: bool = True
@@ -96,6 +97,7 @@ class Transmitter:
         captions: finds and codes the caption.
         extractor: of the features that regions and pseudo-words share.
         words: makes the pseudo-words.
+        shares: the key stream's share of the budget where none is wished.
     """
 
     def __init__(
@@ -106,9 +108,10 @@ class Transmitter:
         captions: CaptionEncoder,
         extractor: FeatureExtractor,
         words: PseudoWordEncoder,
+        shares: KeyShares,
     ) -> None:
         self.selector, self.transform, self.tables = selector, transform, tables
-        self.captions, self.extractor, self.words = captions, extractor, words
+        self.captions, self.extractor, self.words, self.shares = captions, extractor, words, shares
 
     def encode(self, image: Tensor, budget: Budget, options: TransmitOptions) -> Message:
         """Message of a picture [3,H,W] in [0,1].
@@ -130,7 +133,9 @@ class Transmitter:
         thumb = hci.thumbnail(pad_to_grid(image))
         nothing, noise = torch.zeros_like(key_map), grain.measure(image)
         typical = hci.encode(thumb, _TYPICAL_QUALITY, hci.FAST_SPEED)
-        key_map = self._affordable(key_map, thumb, typical, options.key_share, budget, (width, height))
+        wished = options.key_share
+        share = self.shares.of(budget, height * width) if wished is None else wished
+        key_map = self._affordable(key_map, thumb, typical, share, budget, (width, height))
         choices = (
             (key_map, colours, caption, words),
             (nothing, colours, caption, words),

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from semcom.message import Budget, Protection
+
 _CAUTION = 0.95
+_TYPICAL_BPP = 0.03
+
+
+@dataclass(frozen=True)
+class KeyShares:
+    """The key stream's best share of the budget by rate, as `benchmarks/split.py` measured it.
+
+    Attributes:
+        bpp: rates, ascending.
+        shares: 0 to 1; linear between the rates, constant beyond them.
+    """
+
+    bpp: Sequence[float]
+    shares: Sequence[float]
+
+    def of(self, budget: Budget, num_pixels: int) -> float:
+        """For a picture; a budget in another unit is converted by what a typical HCI costs in it."""
+        num_bytes = _TYPICAL_BPP * num_pixels / 8
+        cost = budget.cost([(Protection.BASE.value, round(num_bytes))])
+        return float(np.interp(_TYPICAL_BPP * budget.limit / cost, self.bpp, self.shares))
 
 
 def within_share(key_map: Tensor, cost: Callable[[Tensor], float], limit: float) -> Tensor:

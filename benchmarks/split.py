@@ -1,0 +1,149 @@
+"""How a budget is best split between HCI and key stream, and whether the key stream earns its bytes.
+
+    python benchmarks/split.py ../shared/data/photos/val --images 12 --table semcom/profiles/tiny
+    python benchmarks/split.py ../shared/data/kodak --images 8 --rates mid --shares 0 0.25
+
+Every picture is sent without loss at each rate and each share of the key stream, the total rate equal.
+Metrics: LPIPS and DISTS of the whole picture; LPIPS inside the key regions, and DISTS of the box around
+them. The key regions are the automatic ones (at most 30 % of the picture), the same at every share. The
+largest pictures of the folder are taken: at these rates small ones hold little but the critical streams.
+
+Writes benchmarks/results/split_FOLDER.json. `--table` writes the profile's part `key_shares` too: per rate
+the share with the least sum of the four metrics, which the transmitter follows unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semcom import images
+from semcom.link import PerfectLink
+from semcom.message import Budget
+from semcom.metrics.dists import dists
+from semcom.metrics.lpips import lpips
+from semcom.metrics.regions import region_lpips
+from semcom.models.grid import CELL
+from semcom.packets import bits_on_wire, bpp
+from semcom.profile import write_part
+from semcom.provenance import provenance
+from semcom.rates import RATES
+from semcom.semantic import SemanticSystem
+from semcom.train.data import list_photos
+from semcom.transmitter.chain import TransmitOptions
+
+RESULTS = Path(__file__).parent / "results"
+METRICS = ("lpips", "dists", "lpips_key", "dists_key")
+
+
+def measure(
+    system: SemanticSystem, photo: Tensor, rates: list[str], shares: list[float]
+) -> list[dict[str, Any]]:
+    """One row per rate and share; none for a picture without key regions."""
+    key_map = system.transmitter.selector.select(photo, 0.3)
+    if not bool(key_map.any()):
+        return []
+    height, width = photo.shape[-2:]
+    mask = key_map.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)[:height, :width]
+    rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
+    box = (..., slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    sent = TransmitOptions(key_mask=mask, caption="none")
+    results = []
+    for rate in rates:
+        for share in shares:
+            options = replace(sent, key_share=share)
+            message = system.transmitter.encode(photo, Budget.of_bpp(RATES[rate], width, height), options)
+            (received,) = PerfectLink().send([message], 0.0, [0])
+            pair = system.decode(received).image[None], photo[None]
+            values = {
+                "lpips": lpips(*pair),
+                "dists": dists(*pair),
+                "lpips_key": region_lpips(*pair, key_map[None]),
+                "dists_key": dists(pair[0][box], pair[1][box]),
+            }
+            bits = bits_on_wire(message)
+            results.append(
+                {"rate": rate, "key_share": share, "bpp": bpp(message)}
+                | {"key_bpp": bits.get("key", 0) / message.num_pixels}
+                | {name: value.item() for name, value in values.items()}
+            )
+    return results
+
+
+def summarise(rows: list[dict[str, Any]], rates: list[str], shares: list[float]) -> list[dict[str, Any]]:
+    """Means over pictures, and of the differences from the first share with their 95 % intervals."""
+    out = []
+    for rate in rates:
+        first = [row for row in rows if (row["rate"], row["key_share"]) == (rate, shares[0])]
+        for share in shares:
+            cell = [row for row in rows if (row["rate"], row["key_share"]) == (rate, share)]
+            entry: dict[str, Any] = {"rate": rate, "key_share": share, "num_images": len(cell)}
+            entry |= {name: mean(row[name] for row in cell) for name in ("bpp", "key_bpp", *METRICS)}
+            for name in METRICS:
+                gains = [row[name] - other[name] for row, other in zip(cell, first, strict=True)]
+                entry[f"{name}_difference"] = mean(gains)
+                if len(gains) > 1:
+                    entry[f"{name}_difference_half_width_95"] = 1.96 * stdev(gains) / len(gains) ** 0.5
+            out.append(entry)
+    return out
+
+
+def write_table(folder: Path, results: list[dict[str, Any]], command: str) -> None:
+    """Part `key_shares`: the best share per rate."""
+    rates = sorted({row["rate"] for row in results}, key=RATES.__getitem__)
+    best = [
+        min((row for row in results if row["rate"] == rate), key=lambda row: sum(row[n] for n in METRICS))
+        for rate in rates
+    ]
+    tensors = {
+        "bpp": torch.tensor([RATES[rate] for rate in rates]),
+        "share": torch.tensor([row["key_share"] for row in best]),
+    }
+    card = {"command": command, "chosen_by": "least sum of " + ", ".join(METRICS), "results": results}
+    write_part(folder, "key_shares", {}, tensors, card | provenance())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=12)
+    parser.add_argument("--rates", nargs="+", choices=list(RATES), default=list(RATES))
+    parser.add_argument("--shares", nargs="+", type=float, default=[0.0, 0.12, 0.25])
+    parser.add_argument("--profile", default="tiny")
+    parser.add_argument("--table", type=Path, help="profile folder that receives the table")
+    arguments = parser.parse_args()
+    system = SemanticSystem(arguments.profile, TransmitOptions(caption="none"))
+    largest = sorted(list_photos([str(arguments.folder)]), key=lambda p: (-images.load(p).numel(), p))
+    rows = []
+    for path in largest[: arguments.images]:
+        found = measure(system, images.load(path), arguments.rates, arguments.shares)
+        rows += [{"image": path.name} | row for row in found]
+        sys.stdout.write(f"{path.name}: {len(found)} points\n")
+        sys.stdout.flush()
+    results = summarise(rows, arguments.rates, arguments.shares)
+    command = "python " + " ".join(sys.argv)
+    document = {"command": command, "results": results, "images": rows} | provenance()
+    name = f"split_{arguments.folder.name}.json"
+    (RESULTS / name).write_text(json.dumps(document, indent=1) + "\n")
+    for row in results:
+        sys.stdout.write(
+            f"{row['rate']} {row['key_share']:.2f}: bpp {row['bpp']:.4f} ({row['key_bpp']:.4f} key)  "
+            + "  ".join(f"{n} {row[n]:.4f} ({row[n + '_difference']:+.4f})" for n in METRICS)
+            + "\n"
+        )
+    if arguments.table is not None:
+        write_table(arguments.table, results, command)
+
+
+if __name__ == "__main__":
+    main()

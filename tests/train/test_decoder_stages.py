@@ -1,0 +1,189 @@
+"""Stages of the multimodal decoder: what they train, what they leave alone, what the receiver loads."""
+
+from itertools import count
+from shutil import copytree
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from semcom.metrics.lpips import LPIPSNetwork
+from semcom.models.efficientnet import EfficientNetLite0
+from semcom.models.key_transform import KeyTransform
+from semcom.profile import Profile, write_part
+from semcom.receiver.enhancer import Enhancer
+from semcom.semantic import SemanticSystem
+from semcom.train import decoder, loop, recovery, stages
+from semcom.train.adversary import Adversary, ProjectedHeads
+from semcom.train.channel import ChannelStage, erased
+from semcom.train.guided import BATCH, SCENES, GuidedCrops, is_scene
+from semcom.train.stages import TrainingRun, run_stage
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        coarse = Image.fromarray(rng.integers(0, 255, (12, 16, 3), np.uint8))
+        coarse.resize((200, 150), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def small_profile(tmp_path_factory):
+    """The shipped profile with an enhancer of one block."""
+    folder = copytree(stages.Profile.open("tiny")._folder, tmp_path_factory.mktemp("profiles") / "small")
+    torch.manual_seed(0)
+    write_part(folder, "enhancer", {"num_blocks": 1}, Enhancer(1).state_dict(), {"stage": "enhancer"})
+    ranges = Profile.open(folder).tensors("enhancer_ranges")
+    write_part(folder, "enhancer_ranges", {}, ranges | {"dense": ranges["dense"][:1]}, {})
+    return folder
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """One step a minute of training time, a short evaluation, and no VGG."""
+    ticks = count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: 60.0 * next(ticks)))
+    monkeypatch.setattr(decoder, "DISTSNetwork", LPIPSNetwork)
+    monkeypatch.setattr(decoder, "_VALIDATION_SAMPLES", BATCH)
+    monkeypatch.setattr(recovery, "_VALIDATION_BATCHES", 1)
+    monkeypatch.setattr(stages, "_CALIBRATION_CROPS", 2)
+
+
+@pytest.fixture
+def wanted(photos, small_profile, tmp_path, few_steps):
+    profile = copytree(small_profile, tmp_path / "profile")
+    return TrainingRun([photos], [photos], profile, 1.0, tmp_path / "run", 0, True)
+
+
+def parts(folder):
+    return {part: Profile.open(folder).tensors(part) for part in ("decoder", "pseudo_words", "enhancer")}
+
+
+def changed(before, after):
+    def differs(part):
+        return any(not torch.equal(value, after[part][name]) for name, value in before[part].items())
+
+    return {part for part in before if differs(part)}
+
+
+def test_perceptual_goes_on_from_the_decoder(wanted):
+    before = parts(wanted.profile)
+    run_stage("perceptual", wanted)
+    assert changed(before, parts(wanted.profile)) == {"decoder", "pseudo_words"}
+    card = Profile.open(wanted.profile).card("decoder")
+    assert card["stage"] == "perceptual" and card["earlier_run"]["stage"]
+    assert {"dists_scene_decoder", "colour_shift_scene", "lpips_crop_x0"} <= card["validation"].keys()
+
+
+def test_channel_tunes_adapters_that_the_receiver_loads_or_not(wanted):
+    before = parts(wanted.profile)
+    run_stage("channel", wanted)
+    run_stage("channel", TrainingRun(**{**vars(wanted), "minutes": 2.0}))  # resumes
+    assert Profile.open(wanted.profile).card("decoder_adapters")["steps"] == 2
+    assert changed(before, parts(wanted.profile)) == set()
+    plain = SemanticSystem(wanted.profile, quantization="fp32", adapters=False).receiver.decoder.state_dict()
+    tuned = SemanticSystem(wanted.profile, quantization="fp32").receiver.decoder.state_dict()
+    different = {name for name in plain if not torch.equal(plain[name], tuned[name])}
+    assert "unet.conv_in.weight" in different and "rgb.weight" not in different
+    assert any(name.endswith("attn2.to_q.weight") for name in different)
+
+
+def test_quantise_writes_what_nf4_loads(wanted):
+    run_stage("quantise", wanted)
+    with torch.inference_mode():
+        exact, bare, recovered = (
+            SemanticSystem(wanted.profile, quantization=level, adapters=adapters).receiver.enhancer
+            for level, adapters in (("fp32", True), ("nf4", False), ("nf4", True))
+        )
+        crop = torch.rand(1, 3, 24, 24), torch.tensor([30.0]), torch.zeros(1, 1, 24, 24)
+        target = exact(*crop)
+        assert (recovered(*crop) - target).norm() < (bare(*crop) - target).norm()
+
+
+def test_each_side_of_the_adversary_has_a_gradient_of_its_own():
+    torch.manual_seed(0)
+    heads = ProjectedHeads()
+    rival = Adversary(EfficientNetLite0().requires_grad_(False).eval(), heads)
+    output, target, x0 = (torch.rand(2, 3, 64, 64) for _ in range(3))
+    maker, judge = rival.losses(output.requires_grad_(), target, x0)
+    assert maker.shape == (2,)
+    maker.sum().backward()
+    assert output.grad.abs().sum() > 0
+    assert all(p.grad is None for p in heads.parameters())
+    output.grad = None
+    judge.backward()
+    assert output.grad is None
+    assert all(p.grad.abs().sum() > 0 for name, p in heads.named_parameters() if name.endswith("weight"))
+
+
+def test_heads_learn_that_other_colours_are_a_forgery():
+    torch.manual_seed(0)
+    heads = ProjectedHeads()
+    rival = Adversary(EfficientNetLite0().requires_grad_(False).eval(), heads)
+    x0 = torch.rand(8, 3, 1, 1).expand(-1, -1, 64, 64)
+    optimizer = torch.optim.Adam(heads.parameters(), 3e-3)
+    for _ in range(60):
+        judge = rival.losses(1 - x0, x0, x0)[1]
+        optimizer.zero_grad()
+        judge.backward()
+        optimizer.step()
+    assert judge.item() < 1  # 2 is a guess
+
+
+def test_a_batch_ends_in_scenes_and_words_come_with_features(photos):
+    assert [is_scene(i) for i in range(BATCH)] == [False] * (BATCH - SCENES) + [True] * SCENES
+    profile = Profile.open("tiny")
+    vocabulary = stages.CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
+    extractor = stages.FeatureExtractor(profile.build("backbone", EfficientNetLite0))
+    files = stages.list_photos([photos])
+    samples = [GuidedCrops(files, vocabulary, extractor, seed=2)[i] for i in range(BATCH)]
+    for sample in samples:
+        assert bool(sample["has_words"]) == bool(sample["features"].any())
+    assert 0 < sum(sample["has_words"].item() for sample in samples) < BATCH
+
+
+def test_erasures_take_whole_packets_at_every_rate():
+    torch.manual_seed(0)
+    n = 400
+    batch = {
+        "key_map": torch.ones(n, 1, 8, 8),
+        "arrived": torch.ones(n, 1, 8, 8),
+        "text": torch.full((n, 40), 7),
+        "has_words": torch.ones(n),
+        "scene_card": torch.full((n, 3, 4, 4), 0.9),
+    }
+    result = erased(batch)
+    by_phase = result["arrived"].view(n, 4, 2, 4, 2).transpose(2, 3)
+    assert torch.equal(by_phase.amax((1, 2)), by_phase.amin((1, 2)))  # a phase is one packet
+    phases = result["arrived"][:, 0, :2, :2].sum((1, 2))
+    assert set(phases.tolist()) == {0.0, 1.0, 2.0, 3.0, 4.0}
+    # The rate is u², u uniform: two thirds arrive in the mean.
+    for arrived in (
+        phases / 4,
+        (result["text"] > 0).all(1).float(),
+        result["has_words"],
+        (result["scene_card"] > 0.6).float().mean((1, 2, 3)),
+    ):
+        assert arrived.mean().item() == pytest.approx(2 / 3, abs=0.08)
+    assert set(result["text"].flatten().tolist()) == {0, 7}
+    assert set(result["scene_card"].flatten().tolist()) == {0.5, pytest.approx(0.9)}
+
+
+def test_noise_falls_on_arrived_latents_alone():
+    torch.manual_seed(0)
+    stage = ChannelStage.__new__(ChannelStage)
+    stage.transform = KeyTransform()
+    arrived = torch.zeros(BATCH, 1, 4, 4)
+    arrived[:, :, 0] = 1
+    grey = torch.full((BATCH, 3, 16, 16), 0.5)
+    hci, detail, latents = stage.refined({"thumb": grey, "hci": grey, "arrived": arrived})
+    assert not latents[:, :, 1:].any() and not (hci - grey)[:, :, 4:].any()
+    noisy = latents[:, :, 0].abs().amax((1, 2)) > 0
+    assert 0 < noisy.sum() < BATCH  # some samples came as bits
+    torch.testing.assert_close(hci, (grey + stage.transform.residual(latents)).clamp(0, 1))
+    assert torch.equal(detail[:, :, :4].unique(), torch.tensor([1.0]))
