@@ -87,7 +87,7 @@ def in_batches(
     extractor: FeatureExtractor, writer: Captioner, coder: CaptionCoder, photos: list[torch.Tensor]
 ) -> list[str]:
     """Captions as `PhotoCaptioner` writes them, many photos at a time."""
-    texts = []
+    texts: list[str] = []
     for first in track(range(0, len(photos), _BATCH), description="captions"):
         grids = torch.cat([extractor(photo).grid(GRID, GRID) for photo in photos[first : first + _BATCH]])
         visible = torch.ones(len(grids), GRID * GRID, dtype=torch.bool)
@@ -141,60 +141,78 @@ def main() -> None:
     )
     parser.add_argument("captions", type=Path)
     parser.add_argument("kodak", type=Path)
+    parser.add_argument("--parts", nargs="+", choices=["test", "kodak"], default=["test", "kodak"])
     parser.add_argument("--pictures", type=int, default=None)
     parser.add_argument("--timing", action="store_true")
     parser.add_argument("--profile", default="tiny")
     parser.add_argument("--out", type=Path, default=RESULTS / "captions.json")
     arguments = parser.parse_args()
+    document = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     profile = Profile.open(arguments.profile)
-    coder = CaptionCoder.from_tensors(profile.tensors("vocabulary"))
-    extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
+    models = Models(profile)
+    origin = {"command": "python " + " ".join(sys.argv), "threads": torch.get_num_threads()} | provenance()
+    if "test" in arguments.parts:
+        document |= held_out(models, arguments) | origin
+    if "kodak" in arguments.parts:
+        document["kodak"] = kodak(models, arguments) | origin
+    arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+    sys.stdout.write(json.dumps({k: document.get(k) for k in ("test", "people")}, indent=1) + "\n")
+
+
+class Models:
+    """What finds and codes captions, of a profile."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.coder = CaptionCoder.from_tensors(profile.tensors("vocabulary"))
+        self.extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
+        self.writer = profile.build("captioner", Captioner)
+        self.captioner = PhotoCaptioner(self.extractor.backbone, self.writer, self.coder.vocabulary)
+        self.selector = RegionSelector(profile.build("saliency", U2NetP))
+
+
+def held_out(models: Models, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Scores and sizes on the held-out split, and sizes of people's own captions."""
     data = read_captions([arguments.captions])
     photos = [images.load(path) for path in data.photos[: arguments.pictures]]
-    writer = profile.build("captioner", Captioner)
-    captioner = PhotoCaptioner(extractor.backbone, writer, coder.vocabulary)
-    texts = in_batches(extractor, writer, coder, photos)
+    texts = in_batches(models.extractor, models.writer, models.coder, photos)
     people = [plain(caption) for captions in data.captions[: arguments.pictures] for caption in captions]
-    kodak = sorted(arguments.kodak.glob("*.png"))
-    pictures = [images.load(path) for path in kodak]
-    kodak_texts, kodak_milliseconds, shared_milliseconds = timed(extractor, captioner, pictures)
-    selector = RegionSelector(profile.build("saliency", U2NetP))
+    return {
+        "test": {"split": arguments.captions.name, "num_images": len(texts)}
+        | scores(texts, data.captions[: len(texts)])
+        | sizes(texts, models.coder)
+        | {"distinct_captions": len(set(texts))},
+        "people": {"num_captions": len(people)} | sizes(people, models.coder),
+    }
+
+
+def kodak(models: Models, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Captions of whole pictures and of their backgrounds, the contact sheet, and times where asked for."""
+    paths = sorted(arguments.kodak.glob("*.png"))
+    pictures = [images.load(path) for path in paths]
+    texts, own_ms, shared_ms = timed(models.extractor, models.captioner, pictures)
     rows = [
         {
             "image": path.name,
             "caption": text,
-            "background": captioner.describe(picture, extractor(picture), selector.select(picture)),
-            "caption_bytes": len(coder.encode(text)),
+            "background": models.captioner.describe(
+                picture, models.extractor(picture), models.selector.select(picture)
+            ),
+            "caption_bytes": len(models.coder.encode(text)),
         }
-        for path, picture, text in zip(kodak, pictures, kodak_texts, strict=True)
+        for path, picture, text in zip(paths, pictures, texts, strict=True)
     ]
-    document = {
-        "command": "python " + " ".join(sys.argv),
-        "threads": torch.get_num_threads(),
-        "test": {"split": arguments.captions.name, "num_images": len(texts)}
-        | scores(texts, data.captions[: len(texts)])
-        | sizes(texts, coder)
-        | {"distinct_captions": len(set(texts))},
-        "people": {"num_captions": len(people)} | sizes(people, coder),
-        "kodak": {
-            "num_images": len(rows),
-            "caption_bytes": mean(row["caption_bytes"] for row in rows),
-        }
-        | (
-            {
-                "ms_per_image": mean(kodak_milliseconds),
-                "ms_per_image_median": median(kodak_milliseconds),
-                "ms_per_image_max": max(kodak_milliseconds),
-                "shared_backbone_ms_per_image": mean(shared_milliseconds),
-            }
-            if arguments.timing
-            else {}
-        )
-        | {"images": rows},
-    } | provenance()
-    arguments.out.write_text(json.dumps(document, indent=1) + "\n")
     contact_sheet(rows, pictures, arguments.out.with_suffix(".jpg"))
-    sys.stdout.write(json.dumps({k: document[k] for k in ("test", "people")}, indent=1) + "\n")
+    times = {
+        "ms_per_image": mean(own_ms),
+        "ms_per_image_median": median(own_ms),
+        "ms_per_image_max": max(own_ms),
+        "shared_backbone_ms_per_image": mean(shared_ms),
+    }
+    return (
+        {"num_images": len(rows), "caption_bytes": mean(row["caption_bytes"] for row in rows)}
+        | (times if arguments.timing else {})
+        | {"images": rows}
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ image ─┬─ noise level, sizes ───────────────
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semcom.header import Header
-from semcom.message import Budget, BudgetError, Message, Protection, Stream
+from semcom.message import Budget, BudgetError, Message, PacketSize, Protection, Stream
 from semcom.models import av1, card, grain, keymap
 from semcom.models.caption_code import check_caption
 from semcom.models.grid import hci_size, pad_to_grid
@@ -36,8 +37,6 @@ from semcom.transmitter.prompts import Prompts
 from semcom.transmitter.pseudo_words import check_num_words, pseudo_words
 from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
 from semcom.transmitter.split import KeyShares, within_share
-
-_TYPICAL_QUALITY = 25  # the key stream is sized with this HCI before the final one is known
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class _Plan:
     """The parts of a message before the HCI's quality is settled."""
 
     thumb: Tensor  # [3,h,w] in [0,1]
-    typical: bytes  # an HCI of typical quality, until the final one is known
+    typical: tuple[bytes, int]  # an HCI of about the quality that the final one will have
     width: int
     height: int
     key_map: Tensor  # [rows,columns] bool
@@ -132,10 +131,11 @@ class Transmitter:
         words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
         thumb = hci.thumbnail(pad_to_grid(image))
         nothing, noise = torch.zeros_like(key_map), grain.measure(image)
-        typical = hci.encode(thumb, _TYPICAL_QUALITY, hci.FAST_SPEED)
+        search = hci.Search(thumb)
         wished = options.key_share
         share = self.shares.of(budget, height * width) if wished is None else wished
-        key_map = self._affordable(key_map, thumb, typical, share, budget, (width, height))
+        typical = search.typical(_fits(budget, (), (1 - share) * budget.limit))
+        key_map = self._affordable(key_map, thumb, typical[0], share, budget, (width, height))
         choices = (
             (key_map, colours, caption, words),
             (nothing, colours, caption, words),
@@ -144,7 +144,7 @@ class Transmitter:
         )
         for choice in choices:
             plan = _Plan(to_tensor(thumb), typical, width, height, *choice, noise)
-            message = self._fit(plan, thumb, budget)
+            message = self._fit(plan, search, budget)
             if message is not None:
                 return message
         coarsest = self._message(plan, hci.encode(thumb, hci.MIN_QUALITY), hci.MIN_QUALITY)
@@ -168,16 +168,11 @@ class Transmitter:
 
         return within_share(key_map, cost, share * budget.limit)
 
-    def _fit(self, plan: _Plan, thumb: NDArray[np.uint8], budget: Budget) -> Message | None:
+    def _fit(self, plan: _Plan, search: hci.Search, budget: Budget) -> Message | None:
         """The finest HCI beside the other streams; None when no HCI fits beside them."""
-        typical = self._message(plan, plan.typical, _TYPICAL_QUALITY)
+        typical = self._message(plan, *plan.typical)
         others = tuple(stream for stream in typical.streams if stream.name != "hci")
-        beside = packet_sizes(replace(typical, streams=others))
-
-        def fits(num_bytes: int) -> bool:
-            return budget.cost([*beside, (Protection.BASE.value, HEADER_BYTES + num_bytes)]) <= budget.limit
-
-        found = hci.finest(thumb, fits)
+        found = search.finest(_fits(budget, packet_sizes(replace(typical, streams=others)), budget.limit))
         while found is not None:
             payload, quality = found
             message = self._message(plan, payload, quality)
@@ -185,7 +180,7 @@ class Transmitter:
                 return message
             # The key stream of the final HCI came out larger than that of the typical one.
             lower = hci.coarser(quality)
-            found = None if lower is None else (hci.encode(thumb, lower), lower)
+            found = None if lower is None else (hci.encode(search.thumb, lower), lower)
         return None
 
     def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:
@@ -207,3 +202,8 @@ class Transmitter:
         if packets:
             streams.append(Stream("key", Protection.DETAIL, tuple(packets)))
         return Message(tuple(streams), plan.width, plan.height)
+
+
+def _fits(budget: Budget, beside: Sequence[PacketSize], limit: float) -> Callable[[int], bool]:
+    """Whether an HCI of so many bytes keeps to a limit in the budget's unit, beside other packets."""
+    return lambda size: budget.cost([*beside, (Protection.BASE.value, HEADER_BYTES + size)]) <= limit

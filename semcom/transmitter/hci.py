@@ -7,7 +7,7 @@ one fits and the next finer one does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -42,50 +42,65 @@ def encode(thumb: NDArray[np.uint8], quality: int, speed: int = FINAL_SPEED) -> 
     return av1.encode(thumb, quality, speed, loop_filters=False)
 
 
-def finest(thumb: NDArray[np.uint8], fits: Callable[[int], bool]) -> tuple[bytes, int] | None:
-    """The best coding that fits: the next finer quality's payload does not.
+class Search:
+    """Codings of one thumbnail, each made once.
 
     Args:
         thumb: [h,w,3] uint8.
-        fits: whether a payload of so many bytes fits; false for every size above one that is refused.
-
-    Returns:
-        Payload and AV1 quality, or None when not even the lowest quality fits.
     """
-    qualities = distinct_qualities()
-    with ThreadPoolExecutor(2) as pool:  # the encoder leaves Python's lock alone while it works
 
-        def payloads(levels: Iterable[int], speed: int) -> list[bytes]:
-            return list(pool.map(lambda level: encode(thumb, qualities[level], speed), levels))
+    def __init__(self, thumb: NDArray[np.uint8]) -> None:
+        self.thumb = thumb
+        self._made: dict[tuple[int, int], bytes] = {}  # by level and speed
 
-        def fast_sizes(levels: Iterable[int]) -> list[int]:
-            sizes = [len(payload) for payload in payloads(levels, FAST_SPEED)]
-            return [round(_FINAL_OVER_FAST * size) for size in sizes]
+    def typical(self, fits: Callable[[int], bool]) -> tuple[bytes, int]:
+        """A coding about as good as the best that fits, quickly; for sizing what travels beside it.
 
-        guess = _fast_guess(fast_sizes, fits, len(qualities))
-        found = _settle(lambda levels: payloads(levels, FINAL_SPEED), fits, guess, len(qualities))
-    return None if found is None else (found[0], qualities[found[1]])
+        Args:
+            fits: whether a payload of so many bytes fits.
 
+        Returns:
+            Payload and AV1 quality; the lowest where nothing fits.
+        """
+        level = self._guess(fits)
+        return self._payloads([level], FAST_SPEED)[0], distinct_qualities()[level]
 
-def coarser(quality: int) -> int | None:
-    """The next quality below that codes differently; None below the lowest."""
-    below = [q for q in distinct_qualities() if q < quality]
-    return below[-1] if below else None
+    def finest(self, fits: Callable[[int], bool]) -> tuple[bytes, int] | None:
+        """The best coding that fits: the next finer quality's payload does not.
 
+        Args:
+            fits: whether a payload of so many bytes fits; false for every size above one that is refused.
 
-def _fast_guess(sizes: Callable[[list[int]], list[int]], fits: Callable[[int], bool], num_levels: int) -> int:
-    """Finest level that is expected to fit, or the coarsest; two sizes are asked for at a time."""
-    low, high = 0, num_levels
-    while high - low > 1:
-        third = (high - low) / 3
-        levels = sorted({low + max(1, round(third)), low + max(1, round(2 * third))})
-        for level, size in zip(levels, sizes(levels), strict=True):
-            if fits(size):
-                low = level
-            else:
-                high = level
-                break
-    return low
+        Returns:
+            Payload and AV1 quality, or None when not even the lowest quality fits.
+        """
+        qualities = distinct_qualities()
+        found = _settle(
+            lambda levels: self._payloads(levels, FINAL_SPEED), fits, self._guess(fits), len(qualities)
+        )
+        return None if found is None else (found[0], qualities[found[1]])
+
+    def _guess(self, fits: Callable[[int], bool]) -> int:
+        """Finest level that is expected to fit, or the coarsest; two sizes are asked for at a time."""
+        low, high = 0, len(distinct_qualities())
+        while high - low > 1:
+            third = (high - low) / 3
+            levels = sorted({low + max(1, round(third)), low + max(1, round(2 * third))})
+            for level, payload in zip(levels, self._payloads(levels, FAST_SPEED), strict=True):
+                if fits(round(_FINAL_OVER_FAST * len(payload))):
+                    low = level
+                else:
+                    high = level
+                    break
+        return low
+
+    def _payloads(self, levels: Sequence[int], speed: int) -> list[bytes]:
+        """The encoder leaves Python's lock alone while it works, so two levels take the time of one."""
+        missing = [level for level in levels if (level, speed) not in self._made]
+        with ThreadPoolExecutor(2) as pool:
+            made = pool.map(lambda level: encode(self.thumb, distinct_qualities()[level], speed), missing)
+            self._made |= {(level, speed): payload for level, payload in zip(missing, made, strict=True)}
+        return [self._made[level, speed] for level in levels]
 
 
 def _settle(
@@ -104,6 +119,12 @@ def _settle(
             low, best = candidate, (payload, candidate)
         pair = [low + 1, low + 2] if low >= 0 else [high - 2, high - 1]
     return best
+
+
+def coarser(quality: int) -> int | None:
+    """The next quality below that codes differently; None below the lowest."""
+    below = [q for q in distinct_qualities() if q < quality]
+    return below[-1] if below else None
 
 
 @cache

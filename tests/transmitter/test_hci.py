@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from semcom import images
 from semcom.transmitter import hci
 
 
@@ -24,7 +25,7 @@ def sizes(thumb):
 def test_the_payload_fits_and_the_next_finer_one_does_not(thumb, sizes):
     kept = hci.distinct_qualities()
     for limit in (sizes[1] + 1, sizes[27] + 1, sizes[39], sizes[50] - 1, sizes[63] - 1, sizes[63], 10**6):
-        payload, quality = hci.finest(thumb, lambda n, limit=limit: n <= limit)
+        payload, quality = hci.Search(thumb).finest(lambda n, limit=limit: n <= limit)
         assert payload == hci.encode(thumb, quality)
         assert len(payload) <= limit
         finer = [q for q in kept if q > quality]
@@ -32,7 +33,21 @@ def test_the_payload_fits_and_the_next_finer_one_does_not(thumb, sizes):
 
 
 def test_none_when_the_coarsest_is_too_large(thumb, sizes):
-    assert hci.finest(thumb, lambda n: n < min(sizes.values())) is None
+    assert hci.Search(thumb).finest(lambda n: n < min(sizes.values())) is None
+
+
+@pytest.mark.parametrize("limit", [200, 400, 800])
+def test_a_typical_coding_is_close_to_the_best_that_fits(limit, sample_photo):
+    photo = hci.thumbnail(images.load(sample_photo)[:, :256, :384])
+    search, kept = hci.Search(photo), hci.distinct_qualities()
+    payload, quality = search.typical(lambda n: n <= limit)
+    _, best = search.finest(lambda n: n <= limit)
+    assert abs(kept.index(quality) - kept.index(best)) <= 2
+    assert 0.85 * limit < len(payload) < 1.05 * limit
+
+
+def test_the_lowest_quality_is_typical_where_nothing_fits(thumb):
+    assert hci.Search(thumb).typical(lambda n: False)[1] == hci.distinct_qualities()[0]
 
 
 def test_distinct_qualities_code_differently_and_leave_nothing_out(thumb):
