@@ -1,8 +1,9 @@
-"""Stage `perceptual`: goes on from a trained decoder; DISTS for every sample and a projected adversary.
+"""Stage `perceptual`: goes on from a trained decoder, with DISTS for every crop and a projected adversary.
 
-Crops and scenes want different things. A crop has an x0 that is nearly right: little adversary. A scene
-starts from a colour card: its reduced picture (L1 at 1/8) must be right before texture counts, or the
-perceptual terms are content with a pattern. The adversary's weight grows once its heads can judge.
+Crops and scenes want different things. A crop has an x0 that is nearly right: LPIPS, DISTS, little adversary.
+A scene starts from a colour card, and with LPIPS or DISTS the decoder answers every card with the same
+pattern, which they like: L1, most of it at 1/8 of the size, says which colours belong where, and the
+adversary alone asks for texture. Its weight grows once its heads can judge.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ from semcom.models.key_transform import KeyTransform
 from semcom.receiver.enhancer import Enhancer
 from semcom.train.adversary import Adversary, ProjectedHeads
 from semcom.train.data import CROP
-from semcom.train.decoder import DecoderStage, Guided
-from semcom.train.guided import BATCH, SCENES
+from semcom.train.decoder import CROPS, DecoderStage, Guided
+from semcom.train.guided import SCENES
 from semcom.transmitter.features import FeatureExtractor
 
-_WINDOW = CROP // 2  # DISTS of a random quarter of every sample costs as much as of a quarter of the samples
+_WINDOW = CROP // 2  # DISTS of a random quarter of every crop costs as much as of a quarter of the crops
 _REDUCTION = 8
-# Weights of (a crop, a scene).
-_LPIPS, _L1, _COLOURS, _DISTS, _ADVERSARY = (1.0, 0.5), (0.5, 1.0), (0.0, 4.0), (1.0, 1.0), (0.02, 0.15)
+_L1, _COLOURS, _ADVERSARY = (0.5, 1.0), (0.0, 4.0), (0.02, 0.2)  # weights of (a crop, a scene)
 _HEADS_ALONE, _FULL_ADVERSARY = 0.05, 0.3  # of the run
 
 
@@ -76,15 +76,15 @@ class PerceptualStage(DecoderStage):
         """Terms per sample, weighted by its kind."""
         output, target, x0 = self.reconstruct(self.guided, batch)
         y, x = (int(torch.randint(CROP - _WINDOW + 1, ())) for _ in range(2))
-        window = (..., slice(y, y + _WINDOW), slice(x, x + _WINDOW))
+        window = (slice(0, CROPS), slice(None), slice(y, y + _WINDOW), slice(x, x + _WINDOW))
         error = output - target
         maker, heads = self.adversary.losses(output, target, x0)
         ramp = min(max((progress - _HEADS_ALONE) / (_FULL_ADVERSARY - _HEADS_ALONE), 0.0), 1.0)
         return {
-            "lpips": _weighted(self.lpips(output, target), _LPIPS),
+            "lpips": self.lpips(output[:CROPS], target[:CROPS]).mean(),
             "l1": _weighted(error.abs().mean((1, 2, 3)), _L1),
             "colours": _weighted(F.avg_pool2d(error, _REDUCTION).abs().mean((1, 2, 3)), _COLOURS),
-            "dists": _weighted(self.dists(output[window], target[window]), _DISTS),
+            "dists": self.dists(output[window], target[window]).mean(),
             "adversary": ramp * _weighted(maker, _ADVERSARY),
             "heads": heads,
         }
@@ -97,5 +97,5 @@ class PerceptualStage(DecoderStage):
 
 def _weighted(values: Tensor, weights: tuple[float, float]) -> Tensor:
     """Mean of [B] values, crops weighted by the first weight and scenes by the second."""
-    crops, scenes = values.split((BATCH - SCENES, SCENES))
+    crops, scenes = values.split((CROPS, SCENES))
     return torch.cat((weights[0] * crops, weights[1] * scenes)).mean()

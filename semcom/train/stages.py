@@ -132,7 +132,7 @@ def _perceptual(wanted: TrainingRun) -> None:
     stage = PerceptualStage(*parts, _guided_tensors(profile), backbone)
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
     card = _card(stage, trained, wanted, len(parts[0])) | {
-        "losses": "LPIPS-Alex, L1, L1 at 1/8 of scenes, DISTS of a quarter of a sample, adversary",
+        "losses": "crops: LPIPS-Alex, L1, DISTS; scenes: L1, L1 at 1/8; all: projected adversary",
         "earlier_run": earlier,
     }
     assert isinstance(trained.model, Rivals)
