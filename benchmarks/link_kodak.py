@@ -23,7 +23,7 @@ from semcom.bench.spec import BenchSpec
 
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "kodak"
-SYSTEMS = ("semantic", "jpeg", "jpeg2000", "webp", "avif", "jxl", "hevc")
+SYSTEMS = ("semantic", "jpeg", "jpeg2000", "webp", "avif", "jxl", "hevc", "deepjscc")
 FIXED = {"avif-mcs4": {"system": "avif", "mcs": "fixed"}}
 METRICS = ("dists", "lpips", "ms_ssim", "psnr")
 
@@ -31,6 +31,8 @@ METRICS = ("dists", "lpips", "ms_ssim", "psnr")
 def benchmark(arguments: argparse.Namespace) -> BenchSpec:
     """What is simulated. Besides the envelopes AVIF at QPSK, rate 0.30 for all SNRs: the cliff."""
     systems: dict[str, Any] = {name: {} for name in arguments.systems}
+    if "deepjscc" in systems:
+        systems["deepjscc"] = {"mcs": "none"}
     if "avif" in systems:
         systems |= FIXED
     return BenchSpec.model_validate(

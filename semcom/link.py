@@ -8,15 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from semcom.message import (
+    AnalogStream,
     Budget,
     Link,
     LinkReport,
     Message,
     PacketSize,
+    Protection,
+    ReceivedAnalogStream,
     ReceivedMessage,
+    ReceivedStream,
     Reconstruction,
     System,
 )
@@ -25,6 +30,7 @@ from semcom.packets import pack, unpack
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from channels.analog import AnalogLink
     from channels.digital import DigitalLink
 
 
@@ -74,6 +80,9 @@ def transmit(
 class ChannelLink:
     """A `Link` over one of the links of `channels`: messages become packets and come back.
 
+    An analog stream crosses the same channel uncoded, by `channels.analog`; a message is all packets or one
+    analog stream.
+
     Args:
         digital: bit-exact link of `channels.digital`, or one with the same methods.
     """
@@ -81,10 +90,28 @@ class ChannelLink:
     def __init__(self, digital: DigitalLink) -> None:
         self._digital = digital
 
+    @cached_property
+    def _analog(self) -> AnalogLink:
+        from channels.analog import AnalogLink
+
+        return AnalogLink(self._digital.spec)
+
     def send(
         self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
     ) -> list[ReceivedMessage]:
+        """See `semcom.message.Link`. Raises `ValueError` for a mixture of packets and analog streams."""
+        if any(_analog_stream(message) for message in messages):
+            return self._send_values(messages, snr_db, seeds)
+        return self._send_packets(messages, snr_db, seeds)
+
+    def channel_uses(self, sizes: Sequence[PacketSize]) -> int:
         """See `semcom.message.Link`."""
+        values = sum(size for name, size in sizes if name == Protection.ANALOG)
+        return self._analog.channel_uses(values) if values else self._digital.channel_uses(sizes)
+
+    def _send_packets(
+        self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
+    ) -> list[ReceivedMessage]:
         from channels.digital import Payload
 
         bursts = [[Payload(p.data, p.protection) for p in pack(message)] for message in messages]
@@ -105,13 +132,30 @@ class ChannelLink:
             for message, delivery in zip(messages, deliveries, strict=True)
         ]
 
-    def channel_uses(self, sizes: Sequence[PacketSize]) -> int:
-        """See `semcom.message.Link`."""
-        return self._digital.channel_uses(sizes)
+    def _send_values(
+        self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
+    ) -> list[ReceivedMessage]:
+        streams = [_analog_stream(message) for message in messages]
+        if any(len(message.streams) > 1 for message in messages) or None in streams:
+            raise ValueError("one call of the link sends packets or analog streams, not both")
+        sent = [stream for stream in streams if stream is not None]
+        received = []
+        deliveries = self._analog.send([stream.values for stream in sent], snr_db, seeds)
+        for message, stream, delivery in zip(messages, sent, deliveries, strict=True):
+            arrived = ReceivedAnalogStream.of(stream.name, delivery.values, delivery.error_variance)
+            figures = {
+                "packets": 0,
+                "lost": 0,
+                "pilot_uses": delivery.pilot_uses,
+                "effective_sinr_db": delivery.effective_sinr_db,
+            }
+            report = LinkReport(delivery.snr_db, delivery.channel_uses, {stream.protection.value: figures})
+            received.append(ReceivedMessage((arrived,), message.width, message.height, report))
+        return received
 
 
 class PerfectLink:
-    """Every packet arrives and nothing is spent: the codec alone."""
+    """Everything arrives and nothing is spent: the codec alone."""
 
     def send(
         self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
@@ -125,5 +169,14 @@ class PerfectLink:
         return 0
 
 
+def _analog_stream(message: Message) -> AnalogStream | None:
+    return next((stream for stream in message.streams if isinstance(stream, AnalogStream)), None)
+
+
 def _received(message: Message, arrived: Sequence[bytes | None], report: LinkReport) -> ReceivedMessage:
-    return ReceivedMessage(unpack(message, arrived), message.width, message.height, report)
+    streams = [_untouched(stream) for stream in message.streams if isinstance(stream, AnalogStream)]
+    return ReceivedMessage(tuple(streams) or unpack(message, arrived), message.width, message.height, report)
+
+
+def _untouched(stream: AnalogStream) -> ReceivedStream:
+    return ReceivedAnalogStream.of(stream.name, stream.values, stream.values.new_zeros(stream.values.shape))

@@ -3,7 +3,8 @@
     image ─► System.encode ─► Message ─► Link.send ─► ReceivedMessage ─► System.decode ─► Reconstruction
 
 A `Message` is an ordered set of named streams. A stream is cut into chunks that decode on their own;
-one chunk travels as one packet, which arrives whole or is erased.
+one chunk travels as one packet, which arrives whole or is erased. The values of an analog stream cross
+the channel uncoded and arrive noisy.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ class Protection(StrEnum):
     CRITICAL = "critical"
     BASE = "base"
     DETAIL = "detail"
+    ANALOG = "analog"  # none: real values, uncoded
 
 
 PacketSize = tuple[str, int]
-"""(protection class, bytes on the wire) of one packet: what a link needs to count channel uses."""
+"""(protection class, bytes on the wire) of one packet, or (`analog`, number of values) of an analog stream:
+what a link needs to count channel uses."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,22 @@ class Stream:
     def num_bytes(self) -> int:
         """Content bytes, packet headers not included."""
         return sum(map(len, self.chunks))
+
+
+@dataclass(frozen=True)
+class AnalogStream(Stream):
+    """Real values that travel as they are, two a symbol: no packets, no bits. Made by `of`.
+
+    Attributes:
+        values: [n] float, of mean square one: the power constraint.
+    """
+
+    values: Tensor
+
+    @classmethod
+    def of(cls, name: str, values: Tensor) -> AnalogStream:
+        """The stream of these values."""
+        return cls(name, Protection.ANALOG, (), values)
 
 
 @dataclass(frozen=True)
@@ -88,6 +107,25 @@ class ReceivedStream:
 
 
 @dataclass(frozen=True)
+class ReceivedAnalogStream(ReceivedStream):
+    """Values at the receiver, estimated with the least mean-square error. Made by `of`.
+
+    Attributes:
+        values: [n] float32.
+        error_variance: [n] float32, the mean-square error of each, as the receiver believes it to be.
+    """
+
+    values: Tensor
+    error_variance: Tensor
+
+    @classmethod
+    def of(cls, name: str, values: Tensor, error_variance: Tensor) -> ReceivedAnalogStream:
+        """The stream of these values; `chunks` hold the same as bytes, by which messages are told apart."""
+        content = tuple(t.detach().cpu().numpy().tobytes() for t in (values, error_variance))
+        return cls(name, content, values, error_variance)
+
+
+@dataclass(frozen=True)
 class LinkReport:
     """What the link did for one message.
 
@@ -114,6 +152,13 @@ class ReceivedMessage:
     def chunks(self, name: str) -> tuple[bytes | None, ...]:
         """Chunks of a stream, empty when the message has no such stream."""
         return next((stream.chunks for stream in self.streams if stream.name == name), ())
+
+    def analog(self, name: str) -> ReceivedAnalogStream:
+        """An analog stream. Raises `KeyError` where the message has none of that name."""
+        for stream in self.streams:
+            if stream.name == name and isinstance(stream, ReceivedAnalogStream):
+                return stream
+        raise KeyError(name)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from semcom.message import Message, PacketSize, ReceivedStream, Stream
+from semcom.message import AnalogStream, Message, PacketSize, ReceivedStream, Stream
 
 VERSION = 0
 HEADER_BYTES = 2
@@ -47,8 +47,10 @@ def pack(message: Message) -> list[Packet]:
 
 
 def packet_sizes(message: Message) -> list[PacketSize]:
-    """(class, bytes on the wire) per packet."""
-    return [(s.protection.value, HEADER_BYTES + len(chunk)) for s in message.streams for chunk in s.chunks]
+    """(class, bytes on the wire) per packet, and (`analog`, number of values) per analog stream."""
+    packets = [(s.protection.value, HEADER_BYTES + len(chunk)) for s in message.streams for chunk in s.chunks]
+    analog = [s for s in message.streams if isinstance(s, AnalogStream)]
+    return packets + [(s.protection.value, s.values.numel()) for s in analog]
 
 
 def unpack(message: Message, arrived: Sequence[bytes | None]) -> tuple[ReceivedStream, ...]:
@@ -74,7 +76,7 @@ def unpack(message: Message, arrived: Sequence[bytes | None]) -> tuple[ReceivedS
 
 
 def bits_on_wire(message: Message) -> dict[str, int]:
-    """Bits per stream, packet headers included."""
+    """Bits per stream, packet headers included; an analog stream has none."""
     return {s.name: 8 * (s.num_bytes + HEADER_BYTES * len(s.chunks)) for s in message.streams}
 
 

@@ -51,6 +51,12 @@ def _classical(codec: str) -> System:
     return classical(codec)
 
 
+def _deepjscc(profile: str = "deepjscc") -> System:
+    from semcom.baselines.deepjscc import DeepJSCCSystem
+
+    return DeepJSCCSystem(profile)
+
+
 SYSTEMS: dict[str, Callable[..., System]] = {
     "semantic": _semantic,
     "jpeg": partial(_classical, "jpeg"),
@@ -59,6 +65,7 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "avif": partial(_classical, "avif"),
     "jxl": partial(_classical, "jxl"),
     "hevc": partial(_classical, "hevc"),
+    "deepjscc": _deepjscc,
 }
 
 

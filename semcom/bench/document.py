@@ -30,8 +30,8 @@ class Row(BaseModel):
 
     system: str
     budget: float = Field(description="what a picture might spend, in `budget_unit`")
-    mcs: dict[str, int] = Field(description="per protection class; empty: what the link says")
-    mcs_choice: str = Field(description="`envelope` or `fixed`")
+    mcs: dict[str, int] = Field(description="per protection class; empty: what the link says, or none")
+    mcs_choice: str = Field(description="`envelope`, `fixed`, or `none` for analog systems")
     best_for: list[str] = Field(description="metrics in which no other MCS tried was better here")
     snr_db: float | None = Field(description="null without a channel")
     images: int
@@ -131,7 +131,7 @@ def _rows(
         if point is None or raw["images"] < num_images or raw["trials"] < num_images * spec.trials:
             continue
         values = {name: value for name, value in raw.items() if not _is_nan(value)}
-        choice = "envelope" if point.mcs else "fixed"
+        choice = spec.systems[raw["system"]].mcs if spec.link is not None else "fixed"
         head = {"system": raw["system"], "budget": point.budget, "mcs": dict(point.mcs), "mcs_choice": choice}
         row = {**head, "best_for": [], **values}
         if spec.link is None:

@@ -6,6 +6,7 @@ systems:
   semantic: {}
   avif: {}
   avif-mcs4: {system: avif, mcs: fixed}     # at the MCS of `link`, to show the cliff
+  deepjscc: {mcs: none}                     # analog
 link: {channel: {model: tdl-a, delay_spread_ns: 100, speed_kmh: 3}}
 budgets: {cbr: [0.0026, 0.0104]}
 snr_db: [-5, 0, 5, 10, 15, 20]
@@ -35,8 +36,9 @@ class BenchSystem(_Model):
 
     system: str | None = Field(default=None, description="registered name; the label if left out")
     options: dict[str, Any] = {}
-    mcs: Literal["envelope", "fixed"] = Field(
-        default="envelope", description="the best of the table at each SNR, or what `link` says"
+    mcs: Literal["envelope", "fixed", "none"] = Field(
+        default="envelope",
+        description="the best of the table at each SNR, what `link` says, or none for an analog system",
     )
 
 
