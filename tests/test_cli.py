@@ -45,6 +45,10 @@ def test_send_writes_pictures_and_report(tile, tmp_path):
     assert report["cbr"] == pytest.approx(report["channel_uses"] / (3 * 192 * 144))
     assert {"psnr", "ssim", "commit", "versions", "cores"} <= report.keys()
     assert report["command"]["seed"] == 3
+    letters = "".join(report["detail_map"])
+    assert len(letters) == 12 * 9 and letters.count("R") / len(letters) == report["received_share"]
+    assert "L" not in letters and report["lost_share"] == 0
+    assert report["generated_share"] == pytest.approx(1 - report["received_share"])
     assert report["caption"] == "Kaffee ☕"
     assert "caption: Kaffee ☕" in run.stdout
     for row in report["classes"].values():

@@ -1,10 +1,12 @@
 """The key stream's share of the budget."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semcom.transmitter.split import middle, within_share
+from semcom.message import Budget
+from semcom.transmitter.split import KeyShares, middle, within_share
 
 MAPS = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32)).map(
     lambda shape: torch.rand(shape[:2], generator=torch.Generator().manual_seed(shape[2])) < 0.6
@@ -36,3 +38,17 @@ def test_the_middle_stays():
     core = torch.zeros_like(square)
     core[2:7, 2:7] = True
     assert torch.equal(middle(square, 25), core)
+
+
+@pytest.mark.parametrize(("bpp", "share"), [(0.001, 0.1), (0.02, 0.1), (0.03, 0.15), (0.04, 0.2), (1.0, 0.2)])
+def test_the_share_follows_the_rate_and_stays_beyond_the_table(bpp, share):
+    table = KeyShares((0.02, 0.04), (0.1, 0.2))
+    assert table.of(Budget.of_bpp(bpp, 768, 512), 768 * 512) == pytest.approx(share, abs=1e-3)
+
+
+def test_the_share_of_channel_uses_is_that_of_the_bytes_they_carry():
+    table, pixels = KeyShares((0.02, 0.04), (0.1, 0.2)), 768 * 512
+    uses = Budget(
+        3 * round(0.03 * pixels / 8), lambda sizes: sum(3 * size for _, size in sizes), "channel uses"
+    )
+    assert table.of(uses, pixels) == pytest.approx(0.15, abs=1e-3)
