@@ -47,6 +47,8 @@ def benchmark(arguments: argparse.Namespace) -> BenchSpec:
             "metrics": METRICS,
             "trials": arguments.trials,
             "confirm": arguments.confirm,
+            "adapt_to": arguments.adapt_to,
+            "targets": arguments.targets,
             "pictures": min(2, arguments.images),
         }
     )
@@ -63,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--snr-db", nargs="+", type=float, default=[-5, 0, 5, 10, 15, 20])
     parser.add_argument("--trials", type=int, default=4, help="channel realisations per image and point")
     parser.add_argument("--confirm", type=int, default=2, help="MCSs per metric that are sent bit by bit")
+    parser.add_argument("--adapt-to", nargs="*", default=[], help="metrics that MCSs are chosen for: all")
+    parser.add_argument("--targets", nargs="+", type=float, default=[0.01, 0.1, 0.3], help="BLERs, semantic")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--folder", type=Path, default=Path("runs/link_kodak"))
     parser.add_argument("--out", type=Path, default=RESULTS / "link_kodak.json")

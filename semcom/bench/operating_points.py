@@ -93,6 +93,7 @@ class _Chooser:
         self._link = LinkSpec.model_validate(spec.link)
         self._images = [photos.load(photo.path) for photo in found[: spec.probes]]
         self._num_pixels = self._images[0][0].numel()
+        self._metrics = spec.adapt_to or spec.metrics
         self._seeds = [derive(spec.seed, "envelope", i) for i in range(spec.realisations)]
         self._predict = cache(self._predictions)
 
@@ -124,7 +125,7 @@ class _Chooser:
             return envelope.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
         (name,) = classes
         predictions = self._predict(name, budget, snr_db)
-        best = envelope.best(predictions, curve, self._spec.metrics, self._spec.confirm)
+        best = envelope.best(predictions, curve, self._metrics, self._spec.confirm)
         return [{name: index} for index in sorted(best)]
 
     def _predictions(self, name: str, budget: float, snr_db: float) -> list[Prediction]:
@@ -142,7 +143,7 @@ class _Chooser:
         hopeful = [prediction for prediction in predictions if prediction.bler <= envelope.HOPELESS]
         sizes = [prediction.num_bytes for prediction in hopeful or predictions]
         spread = np.geomspace(min(sizes), max(sizes), _CURVE_POINTS).round().astype(int)
-        metrics = {metric: parts.metric(metric) for metric in self._spec.metrics}
+        metrics = {metric: parts.metric(metric) for metric in self._metrics}
         return envelope.rate_quality(system, self._images, sorted(set(spread.tolist())), metrics)
 
 
@@ -157,8 +158,9 @@ def _probe(system: System, image: Tensor) -> Message:
 
 def _key(spec: BenchSpec, label: str, found: Sequence[Photo]) -> str:
     """What the choice for a system depends on."""
-    decisive = {"link", "budgets", "snr_db", "metrics", "seed", "confirm", "realisations", "targets"}
+    decisive = {"link", "budgets", "snr_db", "seed", "confirm", "realisations", "targets"}
     described = spec.model_dump(mode="json", include=decisive)
+    described["metrics"] = spec.adapt_to or spec.metrics
     described["system"] = [label, spec.systems[label].model_dump(mode="json")]
     described["probes"] = [photo.sha256 for photo in found[: spec.probes]]
     return sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -84,11 +84,21 @@ class BenchSpec(_Model):
     confirm: int = Field(
         default=2, ge=1, description="MCSs per metric that are sent bit by bit, the predicted best first"
     )
+    adapt_to: tuple[str, ...] = Field(
+        default=(), description="metrics that MCSs are chosen for; all of `metrics` if left out"
+    )
     realisations: int = Field(default=100, ge=1, description="of the channel, for predicting error rates")
     probes: int = Field(default=2, ge=1, description="images that a codec's quality by bytes is taken from")
     targets: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         default=(0.01, 0.1, 0.3), description="error rates tried for systems with several protection classes"
     )
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> Self:
+        unknown = [name for name in self.adapt_to if name not in self.metrics]
+        if unknown:
+            raise ValueError(f"adapt_to names what is not in metrics: {', '.join(unknown)}")
+        return self
 
     @model_validator(mode="after")
     def _check_channel(self) -> Self:

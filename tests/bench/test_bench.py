@@ -210,9 +210,19 @@ def test_table_goes_between_its_marks(tmp_path):
         table(data, "jpeg")
 
 
+def test_readme_shows_the_table_of_the_committed_result():
+    result = ROOT / "benchmarks/results/link_kodak.json"
+    if not result.exists():
+        pytest.skip("no benchmarks/results/link_kodak.json")
+    rendered = table(json.loads(result.read_text()))
+    marks = "<!-- bench:link_kodak -->", "<!-- /bench:link_kodak -->"
+    assert f"{marks[0]}\n{rendered}\n{marks[1]}" in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"adapt_to": ["lpips"]}, "adapt_to names"),
         ({"budgets": {"cbr": [0.1], "bpp": [0.1]}}, "either cbr or bpp"),
         ({"budgets": {"cbr": [-1]}}, "greater than 0"),
         ({"link": None}, "snr_db"),
