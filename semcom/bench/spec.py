@@ -5,7 +5,7 @@ images: [../shared/data/kodak]
 systems:
   semantic: {}
   avif: {}
-  avif-mcs4: {system: avif, mcs: fixed}     # at the MCS of `link`, to show the cliff
+  avif-fixed: {system: avif, mcs: fixed}    # at the MCS of `link`, to show the cliff
   deepjscc: {mcs: none}                     # analog
 link: {channel: {model: tdl-a, delay_spread_ns: 100, speed_kmh: 3}}
 budgets: {cbr: [0.0026, 0.0104]}
