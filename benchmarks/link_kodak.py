@@ -4,9 +4,10 @@
     python benchmarks/link_kodak.py --images 2 --trials 1        a part of it
     python benchmarks/link_kodak.py --systems semantic avif      some systems
 
-OFDM over TDL-A, 100 ns, 3 km/h, channel estimated from pilots; MCS table 3 (TS 38.214, Table 5.1.3.1-3), whose
-lowest schemes reach −5 dB and whose highest are more than any system wants at 20 dB. Interrupt it with Ctrl-C
-and give the same command to go on: finished points are not repeated, also with another number of trials.
+OFDM over TDL-A, 100 ns, 3 km/h, channel estimated from pilots; MCS table 3 (TS 38.214, Table 5.1.3.1-3),
+whose lowest schemes reach −5 dB and whose highest are more than any system wants at 20 dB. Interrupt it
+with Ctrl-C and give the same command to go on: finished points are not repeated, also with another number
+of images or trials.
 Writes benchmarks/results/link_kodak.json and plots into benchmarks/results/link_kodak/.
 """
 
