@@ -15,8 +15,10 @@ the share with the least sum of the four metrics, which the transmitter follows 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -56,25 +58,24 @@ def measure(
     rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
     box = (..., slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
     sent = TransmitOptions(key_mask=mask, caption="none")
-    results = []
-    for rate in rates:
-        for share in shares:
-            options = replace(sent, key_share=share)
-            message = system.transmitter.encode(photo, Budget.of_bpp(RATES[rate], width, height), options)
-            (received,) = PerfectLink().send([message], 0.0, [0])
-            pair = system.decode(received).image[None], photo[None]
-            values = {
-                "lpips": lpips(*pair),
-                "dists": dists(*pair),
-                "lpips_key": region_lpips(*pair, key_map[None]),
-                "dists_key": dists(pair[0][box], pair[1][box]),
-            }
-            bits = bits_on_wire(message)
-            results.append(
-                {"rate": rate, "key_share": share, "bpp": bpp(message)}
-                | {"key_bpp": bits.get("key", 0) / message.num_pixels}
-                | {name: value.item() for name, value in values.items()}
-            )
+    results, pictures = [], []
+    for rate, share in itertools.product(rates, shares):
+        budget, options = Budget.of_bpp(RATES[rate], width, height), replace(sent, key_share=share)
+        message = system.transmitter.encode(photo, budget, options)
+        (received,) = PerfectLink().send([message], 0.0, [0])
+        pictures.append(system.decode(received).image[None])
+        key_bpp = bits_on_wire(message).get("key", 0) / message.num_pixels
+        results.append({"rate": rate, "key_share": share, "bpp": bpp(message), "key_bpp": key_bpp})
+    target = photo[None]
+    metrics: dict[str, Callable[[Tensor], Tensor]] = {  # one at a time: each keeps the original's features
+        "lpips": lambda picture: lpips(picture, target),
+        "dists": lambda picture: dists(picture, target),
+        "lpips_key": lambda picture: region_lpips(picture, target, key_map[None]),
+        "dists_key": lambda picture: dists(picture[box], target[box]),
+    }
+    for name, metric in metrics.items():
+        for row, picture in zip(results, pictures, strict=True):
+            row[name] = metric(picture).item()
     return results
 
 
