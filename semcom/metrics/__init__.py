@@ -28,6 +28,6 @@ _CLASSES = (
 def __getattr__(name: str) -> Any:
     if name in _CLASSES:
         return getattr(import_module("semcom.metrics.classes"), name)
-    if name in ("FID", "KID"):
+    if name in ("FID", "FIDBackbone", "KID"):
         return getattr(import_module("semcom.metrics.fid"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,18 +1,25 @@
 """FID (arXiv 1706.08500) and KID (arXiv 1801.01401): distances between sets of pictures, by `torchmetrics`.
 
 Both need thousands of pictures to mean anything, and the Inception network that the literature uses: its
-weights are 95 MB, so they are given by path.
+weights are 95 MB, so they are given by path. `FIDBackbone` is the same distance between features of the
+profile's ImageNet backbone: it needs no file and no stage trains on it, but its numbers are its own and
+comparable with no published FID.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from semcom.models.efficientnet import EfficientNetLite0, center_crop
+from semcom.profile import Profile
+
 _FEATURES = 2048
+_BACKBONE_FEATURES = 1280
 
 
 class EightBit(nn.Module):
@@ -49,6 +56,25 @@ def inception(weights: str | Path) -> nn.Module:
     return network
 
 
+class Backbone(nn.Module):
+    """What the classifier of profile `tiny`, EfficientNet-Lite0, reads of the middle square of a picture.
+
+    Args:
+        profile: name of a shipped profile or path of a folder.
+    """
+
+    num_features = _BACKBONE_FEATURES
+
+    def __init__(self, profile: str | Path = "tiny") -> None:
+        super().__init__()
+        self.network = Profile.open(profile).build("backbone", EfficientNetLite0)
+
+    @torch.inference_mode()
+    def forward(self, pictures: Tensor) -> Tensor:
+        """[B,3,H,W] uint8 to [B,1280]."""
+        return self.network.embedding(self.network.features(center_crop(pictures / 255)))
+
+
 class FID(FrechetInceptionDistance):
     """Fréchet Inception distance; its states are sums over pictures, in double precision.
 
@@ -61,6 +87,17 @@ class FID(FrechetInceptionDistance):
 
     def __init__(self, features: nn.Module) -> None:
         super().__init__(feature=EightBit(features))
+
+
+class FIDBackbone(FID):
+    """Fréchet distance of backbone features, `fid_backbone` in results. Not the Inception FID.
+
+    Args:
+        profile: whose backbone; see `Backbone`.
+    """
+
+    def __init__(self, profile: str | Path = "tiny") -> None:
+        super().__init__(Backbone(profile))
 
 
 class KID(KernelInceptionDistance):

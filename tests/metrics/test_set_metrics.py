@@ -43,6 +43,53 @@ def test_fid_equals_its_formula_and_adds_up():
     assert metric.compute().item() == pytest.approx(expected, rel=1e-3)
 
 
+def test_fid_backbone_is_the_distance_of_the_classifiers_features():
+    from semcom.metrics import FIDBackbone
+    from semcom.models.efficientnet import EfficientNetLite0, center_crop
+    from semcom.profile import Profile
+
+    real, fake = (x[:6] for x in sets())
+    metric = FIDBackbone()
+    metric.update(real, real=True)
+    metric.update(fake, real=False)
+    network = Profile.open("tiny").build("backbone", EfficientNetLite0)
+    taken = []
+    network.classifier.register_forward_hook(lambda module, inputs, output: taken.append(inputs[0]))
+    for pictures in (real, fake):  # the classifier's whole path, tapped before its last layer
+        network(center_crop((pictures * 255).round() / 255))
+    a, b = (x.double().numpy() for x in taken)
+    assert a.shape == (6, 1280)
+    cov_a, cov_b = np.cov(a.T), np.cov(b.T)
+    left, right = (x - x.mean(0) for x in (a, b))
+    # Of two covariances of few samples, the trace of the root is the nuclear norm of the cross products
+    trace = np.linalg.norm(left @ right.T / 5, "nuc")
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * trace
+    assert metric.compute().item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_fid_of_random_features_equals_scipys():
+    """With a root of matrices that do not commute and features as wide as they are many."""
+    from semcom.metrics import FID
+
+    class Rows(nn.Module):
+        num_features = 16
+
+        def forward(self, pictures):
+            return pictures.flatten(1)[:, :16].float() / 16
+
+    generator = torch.Generator().manual_seed(1)
+    mixing = torch.randn(48, 48, generator=generator) / 12
+    real = torch.rand(300, 48, generator=generator)
+    fake = (0.5 + (torch.rand(200, 48, generator=generator) - 0.5) @ mixing).clamp(0, 1)
+    metric = FID(Rows())
+    metric.update(real.view(-1, 3, 4, 4), real=True)
+    metric.update(fake.view(-1, 3, 4, 4), real=False)
+    a, b = (((x * 255).round()[:, :16] / 16).double().numpy() for x in (real, fake))
+    root = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T)).real
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root)
+    assert metric.compute().item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_kid_equals_its_formula():
     from semcom.metrics import KID
 
