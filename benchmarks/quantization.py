@@ -51,15 +51,15 @@ LEVELS = {  # precision, and whether adapters are in use
 }
 
 
-def encode(paths: list[Path], limit: float) -> list[Message]:
-    system = build("semantic")
+def encode(profile: str, paths: list[Path], limit: float) -> list[Message]:
+    system = build("semantic", profile=profile)
     photos = [images.load(path) for path in paths]
     return [system.encode(p, Budget.of_bpp(limit, p.shape[-1], p.shape[-2])) for p in photos]
 
 
-def measure(level: str, paths: list[Path], messages: list[Message]) -> dict[str, Any]:
+def measure(profile: str, level: str, paths: list[Path], messages: list[Message]) -> dict[str, Any]:
     precision, adapters = LEVELS[level]
-    system = build("semantic", quantization=precision, adapters=adapters)
+    system = build("semantic", profile=profile, quantization=precision, adapters=adapters)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     received = PerfectLink().send(messages, 0.0, [0] * len(messages))
     system.decode(received[0])  # the first call plans convolutions
@@ -73,17 +73,17 @@ def measure(level: str, paths: list[Path], messages: list[Message]) -> dict[str,
         rows.append({"image": path.name, "seconds": seconds} | {n: v.item() for n, v in values.items()})
     return {
         "quantization": level,
-        "weights_bytes": stored_bytes(level),
+        "weights_bytes": stored_bytes(profile, level),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         **{name: mean(row[name] for row in rows) for name in ("seconds", "psnr", "lpips", "dists")},
         "images": rows,
     }
 
 
-def stored_bytes(level: str) -> int:
+def stored_bytes(source: str, level: str) -> int:
     """Size of the receiver's networks and their adapters in a safetensors file at a precision."""
     precision, adapters = LEVELS[level]
-    profile = Profile.open("tiny")
+    profile = Profile.open(source)
     kept: dict[str, Tensor] = {}
     for part, model in (("enhancer", Enhancer), ("decoder", MultimodalDecoder)):
         network = profile.build(part, model)
@@ -121,15 +121,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bpp", type=float, default=0.035)
     parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--profile", default="tiny")
     parser.add_argument("--levels", nargs="+", choices=list(LEVELS), default=list(LEVELS))
     parser.add_argument("--out", type=Path, default=RESULTS / "quantization.json")
     arguments = parser.parse_args()
     paths = sorted(arguments.folder.glob("*.png"))[: arguments.images]
-    messages = encode(paths, arguments.bpp)
+    messages = encode(arguments.profile, paths, arguments.bpp)
     results = []
     for level in arguments.levels:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            results.append(pool.submit(measure, level, paths, messages).result())
+            results.append(pool.submit(measure, arguments.profile, level, paths, messages).result())
         row = results[-1]
         sys.stdout.write(
             f"{level}: {row['weights_bytes'] / 1e6:.1f} MB, {row['peak_memory_mib']:.0f} MiB peak, "
