@@ -6,22 +6,17 @@ latents that arrive are noisy, as analog symbols are after equalisation, at an S
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from semcom.models.caption_vocabulary import Vocabulary
 from semcom.models.key_bitstream import PHASES
-from semcom.models.key_transform import KeyTransform
 from semcom.receiver import adapters
 from semcom.receiver.concealment import GREY
 from semcom.receiver.decoder import Guidance
-from semcom.receiver.enhancer import Enhancer
-from semcom.train.decoder import DecoderStage, Guided
+from semcom.train.decoder import DecoderStage, Guided, Surroundings
 from semcom.train.guided import BATCH
-from semcom.transmitter.features import FeatureExtractor
 
 RANK = 8
 _SNR_DB = (0.0, 25.0)
@@ -33,7 +28,7 @@ class ChannelStage(DecoderStage):
     """See the module docstring.
 
     Args:
-        photos, validation, enhancer, transform, vocabulary, extractor: as `DecoderStage`.
+        around: frozen networks and photographs.
         start: pseudo-words and decoder, kept frozen.
     """
 
@@ -42,15 +37,10 @@ class ChannelStage(DecoderStage):
 
     def __init__(
         self,
-        photos: Sequence[Path],
-        validation: Sequence[Path],
-        enhancer: Enhancer,
-        transform: KeyTransform,
-        vocabulary: Vocabulary,
-        extractor: FeatureExtractor,
+        around: Surroundings,
         start: Mapping[str, Tensor],
     ) -> None:
-        super().__init__(photos, validation, enhancer, transform, vocabulary, extractor)
+        super().__init__(around)
         self.guided.load_state_dict(start)
         self.guided.words.requires_grad_(False)
         adapters.attach(self.guided.decoder, RANK)

@@ -8,7 +8,8 @@ the others from any noise level, for refinement.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -46,15 +47,31 @@ class Guided(nn.Module):
         self.words, self.decoder = PseudoWordEncoder(), MultimodalDecoder(vocabulary)
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What every stage of the decoder needs and leaves as it is.
+
+    Attributes:
+        photos, validation: training and validation photographs.
+        enhancer: trained.
+        transform: of the key latents.
+        vocabulary: of captions.
+        extractor: of the backbone's features.
+    """
+
+    photos: Sequence[Path]
+    validation: Sequence[Path]
+    enhancer: Enhancer
+    transform: KeyTransform
+    vocabulary: Vocabulary
+    extractor: FeatureExtractor
+
+
 class DecoderStage:
     """See the module docstring.
 
     Args:
-        photos, validation: training and validation photographs.
-        enhancer: trained, kept frozen.
-        transform: of the key latents, kept frozen.
-        vocabulary: of captions.
-        extractor: of the backbone's features, kept frozen.
+        around: frozen networks and photographs.
     """
 
     name = "decoder"
@@ -62,28 +79,18 @@ class DecoderStage:
     learning_rate = 4e-4
     ema_decay = 0.99
 
-    def __init__(
-        self,
-        photos: Sequence[Path],
-        validation: Sequence[Path],
-        enhancer: Enhancer,
-        transform: KeyTransform,
-        vocabulary: Vocabulary,
-        extractor: FeatureExtractor,
-    ) -> None:
-        self.photos, self.validation = photos, validation
-        self.vocabulary, self.extractor = vocabulary, extractor
+    def __init__(self, around: Surroundings) -> None:
+        self.around, self.enhancer, self.transform = around, around.enhancer, around.transform
         torch.manual_seed(0)  # of the initial weights
-        self.guided = Guided(len(vocabulary)).to(memory_format=torch.channels_last)
+        self.guided = Guided(len(around.vocabulary)).to(memory_format=torch.channels_last)
         self.model: nn.Module = self.guided
-        self.enhancer, self.transform = enhancer, transform
         self.scheduler = schedule()
         self.lpips = LPIPSNetwork().to(memory_format=torch.channels_last)
         self.dists = DISTSNetwork().to(memory_format=torch.channels_last)
 
     def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
         """Coded crops and their scenes."""
-        return GuidedCrops(self.photos, self.vocabulary, self.extractor, seed)
+        return GuidedCrops(self.around.photos, self.around.vocabulary, self.around.extractor, seed)
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """DISTS is the dearest term, so a quarter of each batch pays for it."""
@@ -134,19 +141,25 @@ class DecoderStage:
         """See `refine`: HCI with what arrived of the key latents, where that is, and the latents."""
         return refine(self.transform, batch)
 
+    def validation_batches(self, count: int) -> Iterator[dict[str, Tensor]]:
+        """The first batches of the fixed validation split, every sample with its features."""
+        around = self.around
+        samples = GuidedCrops(around.validation, around.vocabulary, around.extractor, seed=1, guided=True)
+        for start in range(0, count * BATCH, BATCH):
+            items = [samples[i] for i in range(start, start + BATCH)]
+            yield {name: torch.stack([item[name] for item in items]) for name in items[0]}
+
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """LPIPS and DISTS of x0 and of one step on 32 crops and 32 scenes, and LPIPS without guidance.
 
         `colour_shift` is the largest mean error of a colour channel, in steps of 8 bits.
         """
-        samples = GuidedCrops(self.validation, self.vocabulary, self.extractor, seed=1, guided=True)
         assert isinstance(model, Guided)
         rows: dict[str, list[Tensor]] = {}
         generator = torch.Generator().manual_seed(0)
-        for start in range(0, _VALIDATION_SAMPLES, BATCH):
-            items = [samples[i] for i in range(start, start + BATCH)]
-            batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        torch.manual_seed(0)  # of a stage's own randomness
+        for batch in self.validation_batches(_VALIDATION_SAMPLES // BATCH):
             for suffix, num_words in (("", 16), ("_unguided", 0)):
                 if not num_words:
                     batch["text"] = torch.zeros_like(batch["text"])

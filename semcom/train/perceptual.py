@@ -8,22 +8,17 @@ adversary alone asks for texture. Its weight grows once its heads can judge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semcom.models.caption_vocabulary import Vocabulary
 from semcom.models.efficientnet import EfficientNetLite0
-from semcom.models.key_transform import KeyTransform
-from semcom.receiver.enhancer import Enhancer
 from semcom.train.adversary import Adversary, ProjectedHeads
 from semcom.train.data import CROP
-from semcom.train.decoder import CROPS, DecoderStage, Guided
+from semcom.train.decoder import CROPS, DecoderStage, Guided, Surroundings
 from semcom.train.guided import SCENES
-from semcom.transmitter.features import FeatureExtractor
 
 _WINDOW = CROP // 2  # DISTS of a random quarter of every crop costs as much as of a quarter of the crops
 _REDUCTION = 8
@@ -47,7 +42,7 @@ class PerceptualStage(DecoderStage):
     """See the module docstring.
 
     Args:
-        photos, validation, enhancer, transform, vocabulary, extractor: as `DecoderStage`.
+        around: frozen networks and photographs.
         start: pseudo-words and decoder to go on from.
         backbone: the adversary's, kept frozen.
     """
@@ -57,16 +52,11 @@ class PerceptualStage(DecoderStage):
 
     def __init__(
         self,
-        photos: Sequence[Path],
-        validation: Sequence[Path],
-        enhancer: Enhancer,
-        transform: KeyTransform,
-        vocabulary: Vocabulary,
-        extractor: FeatureExtractor,
+        around: Surroundings,
         start: Mapping[str, Tensor],
         backbone: EfficientNetLite0,
     ) -> None:
-        super().__init__(photos, validation, enhancer, transform, vocabulary, extractor)
+        super().__init__(around)
         self.guided.load_state_dict(start)
         rivals = Rivals(self.guided)
         self.model = rivals

@@ -8,22 +8,18 @@ stands for, so that what is trained is what runs.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TypeVar, cast
+from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from semcom.models.caption_vocabulary import Vocabulary
-from semcom.models.key_transform import KeyTransform
 from semcom.receiver import adapters
 from semcom.receiver.decoder import Guidance, MultimodalDecoder, to_diffusion
 from semcom.receiver.enhancer import Enhancer
 from semcom.receiver.quantization import round_to_nf4
-from semcom.train.decoder import CROPS, NOISIEST, DecoderStage
-from semcom.train.guided import BATCH, GuidedCrops
-from semcom.transmitter.features import FeatureExtractor
+from semcom.train.decoder import CROPS, NOISIEST, DecoderStage, Surroundings
+from semcom.train.guided import BATCH
 
 Network = TypeVar("Network", bound=nn.Module)
 _ENHANCER_RANK, _DECODER_RANK = 4, 8
@@ -49,8 +45,7 @@ class RecoveryStage(DecoderStage):
     """See the module docstring.
 
     Args:
-        photos, validation, enhancer, transform, vocabulary, extractor: as `DecoderStage`; the enhancer in
-            float32.
+        around: frozen networks and photographs; the enhancer in float32.
         start: pseudo-words and decoder.
         channel: adapters of the stage `channel`, if there are any; the exact decoder has them merged.
     """
@@ -61,21 +56,16 @@ class RecoveryStage(DecoderStage):
 
     def __init__(
         self,
-        photos: Sequence[Path],
-        validation: Sequence[Path],
-        enhancer: Enhancer,
-        transform: KeyTransform,
-        vocabulary: Vocabulary,
-        extractor: FeatureExtractor,
+        around: Surroundings,
         start: Mapping[str, Tensor],
         channel: Mapping[str, Tensor] | None,
     ) -> None:
-        super().__init__(photos, validation, enhancer, transform, vocabulary, extractor)
+        super().__init__(around)
         self.guided.load_state_dict(start)
         if channel is not None:
             adapters.load(self.guided.decoder, channel)
         self.guided.requires_grad_(False)
-        self.model = Adapted(enhancer, self.guided.decoder)
+        self.model = Adapted(around.enhancer, self.guided.decoder)
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """Distance from the exact networks' picture."""
@@ -87,16 +77,13 @@ class RecoveryStage(DecoderStage):
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Mean distances from the exact networks' pictures, with and without adapters."""
         assert isinstance(model, Adapted)
-        bare = Adapted(cast(Enhancer, self.enhancer), self.guided.decoder)
+        bare = Adapted(self.enhancer, self.guided.decoder)
         for layer in adapters.layers(bare).values():
             layer.enable_adapters(False)
-        samples = GuidedCrops(self.validation, self.vocabulary, self.extractor, seed=1, guided=True)
         totals: dict[str, float] = {}
-        for start in range(0, _VALIDATION_BATCHES * BATCH, BATCH):
-            items = [samples[i] for i in range(start, start + BATCH)]
-            batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        for number, batch in enumerate(self.validation_batches(_VALIDATION_BATCHES)):
             for suffix, networks in (("", model), ("_without_adapters", bare)):
-                torch.manual_seed(start)
+                torch.manual_seed(number)
                 output, exact = self._both(networks, batch)
                 distances = {"l1": (output - exact).abs().mean(), "lpips": self.lpips(output, exact).mean()}
                 for name, value in distances.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from semcom.models.caption_code import CaptionCoder
-from semcom.models.caption_vocabulary import Vocabulary
 from semcom.models.captioner import Captioner
 from semcom.models.efficientnet import EfficientNetLite0
 from semcom.models.grid import HCI_SCALE
@@ -26,7 +25,7 @@ from semcom.train.caption_data import read_captions
 from semcom.train.captioner import CaptionerStage, learn_coder, learn_vocabulary
 from semcom.train.channel import RANK, ChannelStage
 from semcom.train.data import CROP, QUALITIES, CodedCrops, list_photos
-from semcom.train.decoder import DecoderStage, Guided
+from semcom.train.decoder import DecoderStage, Guided, Surroundings
 from semcom.train.deepjscc import DeepJSCCStage
 from semcom.train.enhancer import EnhancerStage, start_from_published
 from semcom.train.key_codec import learn_key_codec
@@ -118,20 +117,20 @@ def _key_codec(wanted: TrainingRun) -> None:
 
 
 def _decoder(wanted: TrainingRun) -> None:
-    parts = _decoder_parts(wanted)
-    stage = DecoderStage(*parts)
+    around = _surroundings(wanted)
+    stage = DecoderStage(around)
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
-    card = _card(stage, trained, wanted, len(parts[0])) | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"}
+    card = _card(stage, trained, wanted, len(around.photos)) | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"}
     _write_guided(wanted, trained.model, card)
 
 
 def _perceptual(wanted: TrainingRun) -> None:
-    parts, profile = _decoder_parts(wanted), Profile.open(wanted.profile)
+    around, profile = _surroundings(wanted), Profile.open(wanted.profile)
     earlier = profile.card("decoder")
     backbone = profile.build("backbone", EfficientNetLite0)
-    stage = PerceptualStage(*parts, _guided_tensors(profile), backbone)
+    stage = PerceptualStage(around, _guided_tensors(profile), backbone)
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
-    card = _card(stage, trained, wanted, len(parts[0])) | {
+    card = _card(stage, trained, wanted, len(around.photos)) | {
         "losses": "crops: LPIPS-Alex, L1, DISTS; scenes: L1, L1 at 1/8; all: projected adversary",
         "earlier_run": earlier,
     }
@@ -139,10 +138,7 @@ def _perceptual(wanted: TrainingRun) -> None:
     _write_guided(wanted, trained.model.guided, card)
 
 
-def _decoder_parts(
-    wanted: TrainingRun,
-) -> tuple[list[Path], list[Path], Enhancer, KeyTransform, Vocabulary, FeatureExtractor]:
-    """What every stage of the decoder starts from."""
+def _surroundings(wanted: TrainingRun) -> Surroundings:
     profile = Profile.open(wanted.profile)
     enhancer, transform = profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform)
     if "enhancer_ranges" in profile:  # integers: training runs the enhancer once per sample
@@ -150,7 +146,7 @@ def _decoder_parts(
     vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
     extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
     photos, validation = list_photos(wanted.data), list_photos(wanted.validation)
-    return photos, validation, enhancer, transform, vocabulary, extractor
+    return Surroundings(photos, validation, enhancer, transform, vocabulary, extractor)
 
 
 def _guided_tensors(profile: Profile) -> dict[str, Tensor]:
@@ -170,10 +166,10 @@ def _write_guided(wanted: TrainingRun, model: nn.Module, card: dict[str, Any]) -
 
 
 def _channel(wanted: TrainingRun) -> None:
-    parts = _decoder_parts(wanted)
-    stage = ChannelStage(*parts, _guided_tensors(Profile.open(wanted.profile)))
+    around = _surroundings(wanted)
+    stage = ChannelStage(around, _guided_tensors(Profile.open(wanted.profile)))
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
-    card = _card(stage, trained, wanted, len(parts[0])) | {
+    card = _card(stage, trained, wanted, len(around.photos)) | {
         "started_from": "nothing; beside the frozen part `decoder`",
         "losses": "LPIPS-Alex + L1 + DISTS (2 of 8), of samples that lost packets and were sent with noise",
         "rank": RANK,
@@ -189,14 +185,12 @@ def _quantise(wanted: TrainingRun) -> None:
 
 
 def _recover(wanted: TrainingRun) -> None:
-    photos, validation, _, transform, vocabulary, extractor = _decoder_parts(wanted)
     profile = Profile.open(wanted.profile)
-    exact = profile.build("enhancer", Enhancer)
+    around = replace(_surroundings(wanted), enhancer=profile.build("enhancer", Enhancer))
     channel = profile.tensors("decoder_adapters") if "decoder_adapters" in profile else None
-    start = _guided_tensors(profile)
-    stage = RecoveryStage(photos, validation, exact, transform, vocabulary, extractor, start, channel)
+    stage = RecoveryStage(around, _guided_tensors(profile), channel)
     trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
-    card = _card(stage, trained, wanted, len(photos)) | {
+    card = _card(stage, trained, wanted, len(around.photos)) | {
         "started_from": "singular vectors of what NF4 loses of the weights",
         "losses": "10·L1 + LPIPS-Alex to the exact networks' pictures",
     }
