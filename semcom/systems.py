@@ -57,6 +57,12 @@ def _deepjscc(profile: str = "deepjscc") -> System:
     return DeepJSCCSystem(profile)
 
 
+def _compressai(architecture: str, checkpoints: Sequence[str]) -> System:
+    from semcom.baselines.compressai import CompressAISystem
+
+    return CompressAISystem(architecture, checkpoints)
+
+
 SYSTEMS: dict[str, Callable[..., System]] = {
     "semantic": _semantic,
     "jpeg": partial(_classical, "jpeg"),
@@ -66,6 +72,7 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "jxl": partial(_classical, "jxl"),
     "hevc": partial(_classical, "hevc"),
     "deepjscc": _deepjscc,
+    "compressai": _compressai,
 }
 
 
