@@ -77,14 +77,13 @@ class RecoveryStage(DecoderStage):
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Mean distances from the exact networks' pictures, with and without adapters."""
         assert isinstance(model, Adapted)
-        bare = Adapted(self.enhancer, self.guided.decoder)
-        for layer in adapters.layers(bare).values():
-            layer.enable_adapters(False)
         totals: dict[str, float] = {}
         for number, batch in enumerate(self.validation_batches(_VALIDATION_BATCHES)):
-            for suffix, networks in (("", model), ("_without_adapters", bare)):
+            for suffix, adapted in (("", True), ("_without_adapters", False)):
+                for layer in adapters.layers(model).values():
+                    layer.enable_adapters(adapted)
                 torch.manual_seed(number)
-                output, exact = self._both(networks, batch)
+                output, exact = self._both(model, batch)
                 distances = {"l1": (output - exact).abs().mean(), "lpips": self.lpips(output, exact).mean()}
                 for name, value in distances.items():
                     key = f"{name}_from_exact{suffix}"
