@@ -36,7 +36,7 @@ class PhotoCrops(CodedCrops):
         super().__init__(photos, CROP, (0, 0), seed)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """`target` [4,3,crop,crop], `channels` [4] and `snr_db` [4], `fading` [4]: 1 for a Rayleigh channel."""
+        """`target` [4,3,crop,crop], `channels`, `snr_db` and `fading` (1 for a Rayleigh channel) [4]."""
         rng = np.random.default_rng([self.seed, index])
         photo = np.asarray(self._photo(rng)[0])
         crops = []
@@ -155,5 +155,6 @@ def start_from_transform(codec: DeepJSCC, photos: Sequence[Path]) -> None:
     with torch.no_grad():
         codec.encoder.transform.weight.copy_(kernels * gains[:, None, None, None])
         codec.decoder.transform.weight.copy_(kernels / gains[:, None, None, None])
-        codec.encoder.transform.bias.zero_()
-        codec.decoder.transform.bias.zero_()
+        for transform in (codec.encoder.transform, codec.decoder.transform):
+            assert transform.bias is not None
+            transform.bias.zero_()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from channels.digital import DigitalLink
-from channels.spec import ChannelSpec, LinkSpec
+from channels.spec import ChannelSpec, LinkSpec, OfdmSpec
 from semcom import images
 from semcom.link import ChannelLink, PerfectLink, transmit
 from semcom.message import (
@@ -69,7 +69,7 @@ def test_no_cliff(system, awgn, photo):
 def test_quality_rises_with_the_budget(system, awgn, photo):
     scores = [quality(system, awgn, photo, cbr, 10.0) for cbr in (1 / 200, 1 / 100, 1 / 48)]
     assert scores == sorted(scores)
-    assert scores[-1] > scores[0] + 1
+    assert scores[-1] > scores[0] + 0.5
 
 
 @pytest.mark.parametrize("model", ["awgn", "tdl-a"])
@@ -140,8 +140,11 @@ def test_gradients_cross_the_channel(system, photo):
     assert crop.grad.abs().amax(1).gt(0).float().mean() > 0.9
 
 
-def test_training_noise_is_that_of_the_link(system, awgn, photo):
-    """The stage's own channel against `channels.analog`, by the quality that comes out."""
+def test_training_noise_is_that_of_the_link(system, photo):
+    """The stage's own channel against `channels.analog` with perfect CSI, by the quality that comes out."""
+    awgn = ChannelLink(
+        DigitalLink(LinkSpec(channel=ChannelSpec(model="awgn"), ofdm=OfdmSpec(csi="perfect")))
+    )
     crop = photo[None, :, :160, :240]
     ones = torch.ones(1)
     with torch.no_grad():
