@@ -142,9 +142,7 @@ def test_gradients_cross_the_channel(system, photo):
 
 def test_training_noise_is_that_of_the_link(system, photo):
     """The stage's own channel against `channels.analog` with perfect CSI, by the quality that comes out."""
-    awgn = ChannelLink(
-        DigitalLink(LinkSpec(channel=ChannelSpec(model="awgn"), ofdm=OfdmSpec(csi="perfect")))
-    )
+    awgn = ChannelLink(DigitalLink(LinkSpec(channel=ChannelSpec(model="awgn"), ofdm=OfdmSpec(csi="perfect"))))
     crop = photo[None, :, :160, :240]
     ones = torch.ones(1)
     with torch.no_grad():
