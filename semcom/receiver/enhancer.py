@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from semcom.models.rrdb import RRDBNet
 
 SCALE = 4
-_MARGIN = (
-    8  # HCI pixels of context around a tile: a reflected rim also hides the zero padding of the convolutions
-)
+_MARGIN = 8  # HCI pixels of context around a tile
+_RIM = 2  # reflected around the picture: hides the zero padding of the convolutions
 _TILE = 192  # HCI pixels: a 768×512 picture in one piece; bounds memory at any size
 
 
@@ -64,14 +63,15 @@ class Enhancer(nn.Module):
         """
         height, width = hci.shape[-2:]
         level = torch.tensor([float(quality)])
-        padded = pad_reflect(torch.cat((hci, detail))[None], _MARGIN)
+        padded = pad_reflect(torch.cat((hci, detail))[None], _RIM)
         out = hci.new_empty(3, SCALE * height, SCALE * width)
         for y, x in _tiles(height, width):
             h, w = min(_TILE, height - y), min(_TILE, width - x)
-            window = padded[:, :, y : y + h + 2 * _MARGIN, x : x + w + 2 * _MARGIN]
+            top, left = max(0, y + _RIM - _MARGIN), max(0, x + _RIM - _MARGIN)
+            window = padded[:, :, top : y + _RIM + h + _MARGIN, left : x + _RIM + w + _MARGIN]
             tile = self(window[:, :3], level, window[:, 3:])[0]
-            crop = SCALE * _MARGIN
-            core = tile[:, crop : crop + SCALE * h, crop : crop + SCALE * w]
+            dy, dx = SCALE * (y + _RIM - top), SCALE * (x + _RIM - left)
+            core = tile[:, dy : dy + SCALE * h, dx : dx + SCALE * w]
             out[:, SCALE * y : SCALE * (y + h), SCALE * x : SCALE * (x + w)] = core
         return out.clamp_(0, 1)
 
