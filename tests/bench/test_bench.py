@@ -136,6 +136,25 @@ def test_plots_and_sheets(data, folder, tmp_path):
     assert pixels[14:214].std() > 20  # the first line shows pictures
 
 
+def test_analog_system_has_no_mcs(photos, tmp_path):
+    systems = {"jpeg": {"mcs": "fixed"}, "deepjscc": {"mcs": "none"}}
+    spec = BenchSpec.model_validate(described(photos, systems=systems))
+    analog = runner.run(spec, tmp_path / "run", command="test", executor="serial")
+    worse, better = (rows(analog, "deepjscc", 0.1, snr_db)[0] for snr_db in (0.0, 15.0))
+    assert worse["mcs_choice"] == "none"
+    assert worse["mcs"] == {}
+    assert worse["bpp"] == 0
+    assert worse.get("bler") is None
+    assert worse["cbr"] == 768 / (3 * 96 * 64)  # 16 values per 16×16 pixels, and the pilots of a slot
+    assert better["psnr"] > worse["psnr"] + 1
+    reasons = {item["reason"] for item in analog["missing"] if item["system"] == "deepjscc"}
+    assert all("too small" in reason for reason in reasons)
+    assert reasons
+    jsonschema.validate(analog, Document.model_json_schema())
+    assert write_plots(analog, tmp_path)
+    assert "deepjscc" in table(analog, "jpeg")
+
+
 def test_codec_alone(photos, tmp_path):
     changes = {
         "link": None,
