@@ -5,8 +5,8 @@
     python benchmarks/sweep.py --only plan                       one measurement
 
 Measurements, each a key of benchmarks/results/sweep.json:
-    speed     engine (processes) against a plain loop: the same systems, link, points, seeds and metrics, and
-              both tables are compared; with seconds per stage
+    speed     engine (processes) against a plain loop (for each SNR, system and image): the same systems, link,
+              points, seeds and metrics, and both tables are compared; with seconds per stage
     added     cost of one more SNR at which nothing is lost, relative to a point simulated on its own
     plan      seconds and peak memory of expanding a plan of a million points, and of a run that writes shards
     ray       a decode-bound toy sweep on a local Ray cluster of one and of two workers
@@ -250,7 +250,7 @@ def _stages_of(folder: Path) -> dict[str, float]:
 def _plain(
     scenario: dict[str, Any], threads: int
 ) -> tuple[float, dict[Any, dict[str, float]], dict[str, float]]:
-    """For each system, image and SNR: load, encode, send, decode, measure. Models and link are built once."""
+    """For each SNR, system and image: load, encode, send, decode, measure. Models and link are built once."""
     import torch
 
     from semcom import images
@@ -264,27 +264,26 @@ def _plain(
     stages: dict[str, float] = defaultdict(float)
     start = time.perf_counter()
     with torch.inference_mode(), _link_stages(stages):
-        link, systems = None, {}
-        for group in Plan(scenarios.load(scenario)).groups():
+        points = list(_points(Plan(scenarios.load(scenario))))
+        link = parts.build_link(points[0][0].scene.link)
+        systems = {
+            label: parts.build_system(scene.kind, scene.options)
+            for label, scene in {group.scene.label: group.scene for group, _, _ in points}.items()
+        }
+        for group, snr_db, key in sorted(points, key=lambda point: point[1]):
             scene = group.scene
-            link = link or parts.build_link(scene.link)
-            if scene.label not in systems:
-                systems[scene.label] = parts.build_system(scene.kind, scene.options)
-            for key, snr_db in zip(group.ids, group.snrs_db, strict=True):
-                image = images.load(group.photo.path)
-                budget = parts.build_budget(scene.budget, image.shape[-1], image.shape[-2], link)
-                message = _timed(stages, "encode", systems[scene.label].encode, image, budget)
-                (received,) = _timed(
-                    stages, "link", link.send, [message], snr_db, [derive(group.seed, key, 0)]
-                )
-                picture = _timed(stages, "decode", systems[scene.label].decode, received).image
-                rows[scene.label, group.photo.name, snr_db] = _timed(
-                    stages,
-                    "metrics",
-                    lambda a, b: {n: parts.metric(n)(a, b).item() for n in scenario["metrics"]},
-                    picture[None],
-                    image[None],
-                )
+            image = images.load(group.photo.path)
+            budget = parts.build_budget(scene.budget, image.shape[-1], image.shape[-2], link)
+            message = _timed(stages, "encode", systems[scene.label].encode, image, budget)
+            (received,) = _timed(stages, "link", link.send, [message], snr_db, [derive(group.seed, key, 0)])
+            picture = _timed(stages, "decode", systems[scene.label].decode, received).image
+            rows[scene.label, group.photo.name, snr_db] = _timed(
+                stages,
+                "metrics",
+                lambda a, b: {n: parts.metric(n)(a, b).item() for n in scenario["metrics"]},
+                picture[None],
+                image[None],
+            )
     return time.perf_counter() - start, rows, dict(stages)
 
 
