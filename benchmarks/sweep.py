@@ -5,7 +5,7 @@
     python benchmarks/sweep.py --only plan                       one measurement
 
 Measurements, each a key of benchmarks/results/sweep.json:
-    speed     engine (processes) against a plain loop (for each SNR, system and image): the same systems, link,
+    speed     engine (processes) against a plain loop (for each SNR, system, image): the same systems, link,
               points, seeds and metrics, and both tables are compared; with seconds per stage
     added     cost of one more SNR at which nothing is lost, relative to a point simulated on its own
     plan      seconds and peak memory of expanding a plan of a million points, and of a run that writes shards
