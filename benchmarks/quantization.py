@@ -103,7 +103,9 @@ def _stored(name: str, value: Tensor, layer: nn.Module | None, precision: str) -
     linear = isinstance(layer, nn.Linear) and name.startswith("decoder")
     if precision == "bf16":
         return {name: value.bfloat16()}
-    if precision == "int8" and (linear or (convolution and name.startswith("enhancer"))):
+    enhancer = convolution and name.startswith("enhancer")
+    decoder = isinstance(layer, nn.Conv2d) and is_rounded(layer)
+    if precision == "int8" and (linear or enhancer or decoder):
         scale = value.flatten(1).abs().amax(1) / 127
         codes = (value / scale.view(-1, *(1 for _ in value.shape[1:]))).round()
         return {name: codes.to(torch.int8), f"{name}.scale": scale}

@@ -4,13 +4,13 @@
 |---|---|---|---|
 | fp32 | float32 | float32 | float32 |
 | bf16 | bfloat16 | bfloat16 | bfloat16 |
-| int8 | int8 weights and activations, oneDNN | int8, bitsandbytes | float32 |
+| int8 | int8 weights and activations, oneDNN | int8, bitsandbytes | int8 weights, float32 arithmetic |
 | nf4 | NF4 weights, float32 arithmetic | NF4, bitsandbytes | NF4 weights, float32 arithmetic |
 
 NF4 (QLoRA, arXiv 2305.14314) has sixteen levels in blocks of 64 weights. bitsandbytes has no
-convolution, so a convolution's NF4 weights are expanded once, when the model is built. At NF4 the
-enhancer's two upsampling convolutions and every convolution from or to less than 32 channels, such as
-the last one before the picture, stay in float32: they are a hundredth of the weights, and rounding them
+convolution, so a convolution's weights are expanded once, when the model is built. At NF4 the enhancer's
+two upsampling convolutions stay in float32, and at both every convolution from or to less than 32
+channels, such as the last one before the picture: they are a hundredth of the weights, and rounding them
 shifts colours. LoRA adapters (`semcom.receiver.adapters`) make up for the rest of what NF4 loses.
 """
 
@@ -55,6 +55,8 @@ def quantise_decoder(decoder: Module, level: Quantization) -> Module:
         return decoder.bfloat16()
     if level is Quantization.NF4:
         round_to_nf4(decoder, nn.Conv2d)
+    if level is Quantization.INT8:
+        _round_to_int8(decoder)
     if level in (Quantization.INT8, Quantization.NF4):
         _replace_linears(decoder, level)
     return decoder
@@ -79,8 +81,17 @@ def _linear(layer: nn.Linear, level: Quantization) -> nn.Module:
     return quantised.to("cpu").requires_grad_(False)  # bitsandbytes quantises on the way to a device
 
 
+@torch.no_grad()
+def _round_to_int8(module: nn.Module) -> None:
+    """Gives the weights of convolutions the values that they have in int8, one scale per output channel."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d) and is_rounded(layer):
+            scale = layer.weight.abs().amax((1, 2, 3), keepdim=True) / 127
+            layer.weight.copy_((layer.weight / scale.clamp_min(1e-12)).round() * scale)
+
+
 def is_rounded(layer: nn.Conv2d | nn.Linear) -> bool:
-    """Whether NF4 rounds the weight: it joins at least 32 channels with at least 32."""
+    """Whether the weight is rounded: it joins at least 32 channels with at least 32."""
     return min(layer.weight.shape[:2]) >= _NARROW
 
 

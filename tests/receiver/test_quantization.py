@@ -54,3 +54,11 @@ def test_rounded_linear_layers_compute_what_packed_ones_do():
     round_to_nf4(rounded, nn.Linear)
     assert not torch.equal(rounded.weight, network()[2].weight)
     torch.testing.assert_close(rounded(x), packed(x), rtol=1e-4, atol=1e-5)
+
+
+def test_int8_convolutions_have_256_levels_a_channel():
+    exact, net = network()[0].weight, quantise_decoder(network(), Quantization.INT8)[0].weight
+    for before, after in zip(exact, net, strict=True):
+        step = before.abs().max() / 127
+        torch.testing.assert_close(after / step, (after / step).round(), rtol=0, atol=1e-3)
+        assert 0 < (after - before).abs().max() <= 0.5001 * step
