@@ -6,7 +6,7 @@
 Every picture is sent without loss at each rate and each share of the key stream, the total rate equal.
 Metrics: LPIPS and DISTS of the whole picture; LPIPS inside the key regions, and DISTS of the box around
 them. The key regions are the automatic ones (at most 30 % of the picture), the same at every share. The
-largest pictures of the folder are taken: at these rates small ones hold little but the critical streams.
+largest pictures that have any are taken: at these rates small ones hold little but the critical streams.
 
 Writes benchmarks/results/split_FOLDER.json. `--table` writes the profile's part `key_shares` too: per rate
 the share with the least sum of the four metrics, which the transmitter follows unless told otherwise.
@@ -24,7 +24,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from semcom import images
@@ -40,6 +42,7 @@ from semcom.provenance import provenance
 from semcom.rates import RATES
 from semcom.semantic import SemanticSystem
 from semcom.train.data import list_photos
+from semcom.transmitter import hci
 from semcom.transmitter.chain import TransmitOptions
 
 RESULTS = Path(__file__).parent / "results"
@@ -77,6 +80,19 @@ def measure(
         for row, picture in zip(results, pictures, strict=True):
             row[name] = metric(picture).item()
     return results
+
+
+def remembering(encode: Callable[..., bytes]) -> Callable[..., bytes]:
+    """The AV1 encoder, each coding made once: the shares of one picture ask for the same ones."""
+    made: dict[tuple[Any, ...], bytes] = {}
+
+    def remembered(thumb: NDArray[np.uint8], *settings: int) -> bytes:
+        key = (thumb.tobytes(), *settings)
+        if key not in made:
+            made[key] = encode(thumb, *settings)
+        return made[key]
+
+    return remembered
 
 
 def summarise(rows: list[dict[str, Any]], rates: list[str], shares: list[float]) -> list[dict[str, Any]]:
@@ -125,25 +141,29 @@ def main() -> None:
     arguments = parser.parse_args()
     system = SemanticSystem(arguments.profile, TransmitOptions(caption="none"))
     largest = sorted(list_photos([str(arguments.folder)]), key=lambda p: (-images.load(p).numel(), p))
-    rows = []
-    for path in largest[: arguments.images]:
+    hci.encode = remembering(hci.encode)
+    command, file = "python " + " ".join(sys.argv), RESULTS / f"split_{arguments.folder.name}.json"
+    rows: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    for path in largest:
+        if len({row["image"] for row in rows}) == arguments.images:
+            break
         found = measure(system, images.load(path), arguments.rates, arguments.shares)
         rows += [{"image": path.name} | row for row in found]
         sys.stdout.write(f"{path.name}: {len(found)} points\n")
         sys.stdout.flush()
-    results = summarise(rows, arguments.rates, arguments.shares)
-    command = "python " + " ".join(sys.argv)
-    document = {"command": command, "results": results, "images": rows} | provenance()
-    name = f"split_{arguments.folder.name}.json"
-    (RESULTS / name).write_text(json.dumps(document, indent=1) + "\n")
+        if found:  # an interrupted run leaves what it has
+            results = summarise(rows, arguments.rates, arguments.shares)
+            document = {"command": command, "results": results, "images": rows} | provenance()
+            file.write_text(json.dumps(document, indent=1) + "\n")
+            if arguments.table is not None:
+                write_table(arguments.table, results, command)
     for row in results:
         sys.stdout.write(
             f"{row['rate']} {row['key_share']:.2f}: bpp {row['bpp']:.4f} ({row['key_bpp']:.4f} key)  "
             + "  ".join(f"{n} {row[n]:.4f} ({row[n + '_difference']:+.4f})" for n in METRICS)
             + "\n"
         )
-    if arguments.table is not None:
-        write_table(arguments.table, results, command)
 
 
 if __name__ == "__main__":
