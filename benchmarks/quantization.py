@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, cast
 
 import bitsandbytes as bnb
 import torch
@@ -63,7 +63,8 @@ def measure(profile: str, level: str, paths: list[Path], messages: list[Message]
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     received = PerfectLink().send(messages, 0.0, [0] * len(messages))
     system.decode(received[0])  # the first call plans convolutions
-    rows = []
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # before any metric's networks
+    rows: list[dict[str, Any]] = []
     for path, message in zip(paths, received, strict=True):
         start = time.perf_counter()
         picture = system.decode(message).image
@@ -74,7 +75,7 @@ def measure(profile: str, level: str, paths: list[Path], messages: list[Message]
     return {
         "quantization": level,
         "weights_bytes": stored_bytes(profile, level),
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mib": peak_mib,
         **{name: mean(row[name] for row in rows) for name in ("seconds", "psnr", "lpips", "dists")},
         "images": rows,
     }
@@ -99,17 +100,16 @@ def stored_bytes(source: str, level: str) -> int:
 def _stored(name: str, value: Tensor, layer: nn.Module | None, precision: str) -> dict[str, Tensor]:
     """One weight as the receiver holds it at a precision; see `semcom.receiver.quantization`."""
     value = value.float().contiguous()
-    convolution = isinstance(layer, nn.Conv2d | NearestUpConv)
     linear = isinstance(layer, nn.Linear) and name.startswith("decoder")
+    rounded = (linear or isinstance(layer, nn.Conv2d)) and is_rounded(cast(nn.Linear | nn.Conv2d, layer))
     if precision == "bf16":
         return {name: value.bfloat16()}
-    enhancer = convolution and name.startswith("enhancer")
-    decoder = isinstance(layer, nn.Conv2d) and is_rounded(layer)
-    if precision == "int8" and (linear or enhancer or decoder):
+    convolution = isinstance(layer, nn.Conv2d | NearestUpConv) and name.startswith("enhancer")
+    if precision == "int8" and (linear or convolution or rounded):
         scale = value.flatten(1).abs().amax(1) / 127
         codes = (value / scale.view(-1, *(1 for _ in value.shape[1:]))).round()
         return {name: codes.to(torch.int8), f"{name}.scale": scale}
-    if precision == "nf4" and (linear or isinstance(layer, nn.Conv2d)) and is_rounded(layer):
+    if precision == "nf4" and rounded:
         codes, state = bnb.functional.quantize_4bit(value, quant_type="nf4", compress_statistics=linear)
         parts = {name: codes, f"{name}.scale": state.absmax}
         return parts if state.state2 is None else parts | {f"{name}.scale2": state.state2.absmax}
