@@ -46,7 +46,8 @@ def test_send_writes_pictures_and_report(tile, tmp_path):
     assert {"psnr", "ssim", "commit", "versions", "cores"} <= report.keys()
     assert report["command"]["seed"] == 3
     letters = "".join(report["detail_map"])
-    assert len(letters) == 12 * 9 and letters.count("R") / len(letters) == report["received_share"]
+    assert len(letters) == 12 * 9
+    assert letters.count("R") / len(letters) == pytest.approx(report["received_share"])
     assert "L" not in letters and report["lost_share"] == 0
     assert report["generated_share"] == pytest.approx(1 - report["received_share"])
     assert report["caption"] == "Kaffee ☕"
