@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from semcom.models.grid import REDUCTIONS
+
 _FORMAT = ">BHHBBB"
-HEADER_VERSION = 3
+HEADER_VERSION = 4
 NUM_BYTES = struct.calcsize(_FORMAT)
 
 
@@ -21,6 +23,7 @@ class Header:
     Attributes:
         width, height: of the picture in pixels, 1–65535.
         quality: AV1 quality of the HCI, 0–63.
+        reduction: of the HCI below a quarter of the picture, 1, 2 or 4.
         key_packets: packets of the key stream.
         grain: level of the film grain, 0–15 (`semcom.models.grain`).
         has_card, has_caption, has_words: whether a colour card, a caption and pseudo-words were sent.
@@ -29,6 +32,7 @@ class Header:
     width: int
     height: int
     quality: int
+    reduction: int
     key_packets: int
     grain: int
     has_card: bool
@@ -38,15 +42,16 @@ class Header:
     def to_bytes(self) -> bytes:
         """Eight bytes, big-endian."""
         first = HEADER_VERSION << 3 | self.has_words << 2 | self.has_caption << 1 | self.has_card
-        return struct.pack(
-            _FORMAT, first, self.width, self.height, self.quality, self.key_packets, self.grain
-        )
+        hci = REDUCTIONS.index(self.reduction) << 6 | self.quality
+        return struct.pack(_FORMAT, first, self.width, self.height, hci, self.key_packets, self.grain)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Header:
         """Inverse of `to_bytes`. Raises `HeaderError`."""
         if len(data) != NUM_BYTES or data[0] >> 3 != HEADER_VERSION:
             raise HeaderError(f"not a semantic header of version {HEADER_VERSION}: {data.hex()!r}")
-        first, width, height, quality, key_packets, grain = struct.unpack(_FORMAT, data)
+        first, width, height, hci, key_packets, grain = struct.unpack(_FORMAT, data)
         flags = bool(first & 1), bool(first & 2), bool(first & 4)
-        return cls(width, height, quality, key_packets, grain, *flags)
+        if hci >> 6 >= len(REDUCTIONS):
+            raise HeaderError(f"not a semantic header: unknown HCI size in {data.hex()!r}")
+        return cls(width, height, hci & 63, REDUCTIONS[hci >> 6], key_packets, grain, *flags)

@@ -9,9 +9,22 @@ from semcom.header import NUM_BYTES, Header, HeaderError
 SIDES, FLAGS = st.integers(1, 65535), st.booleans()
 
 
-@given(SIDES, SIDES, st.integers(0, 63), st.integers(0, 255), st.integers(0, 15), FLAGS, FLAGS, FLAGS)
-def test_round_trip(width, height, quality, key_packets, grain, has_card, has_caption, has_words):
-    header = Header(width, height, quality, key_packets, grain, has_card, has_caption, has_words)
+HEADERS = st.builds(
+    Header,
+    width=SIDES,
+    height=SIDES,
+    quality=st.integers(0, 63),
+    reduction=st.sampled_from([1, 2, 4]),
+    key_packets=st.integers(0, 255),
+    grain=st.integers(0, 15),
+    has_card=FLAGS,
+    has_caption=FLAGS,
+    has_words=FLAGS,
+)
+
+
+@given(HEADERS)
+def test_round_trip(header):
     data = header.to_bytes()
     assert len(data) == NUM_BYTES == 8
     assert Header.from_bytes(data) == header
@@ -19,5 +32,12 @@ def test_round_trip(width, height, quality, key_packets, grain, has_card, has_ca
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 7, b"\xff" + b"\x00" * 7, b"\x00" * 9])
 def test_foreign_bytes_are_refused(data):
-    with pytest.raises(HeaderError, match="version 3"):
+    with pytest.raises(HeaderError, match="version 4"):
         Header.from_bytes(data)
+
+
+def test_an_unknown_size_of_the_hci_is_refused():
+    data = bytearray(Header(8, 8, 63, 4, 0, 0, True, True, True).to_bytes())
+    data[5] |= 0xC0
+    with pytest.raises(HeaderError, match="HCI size"):
+        Header.from_bytes(bytes(data))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 CELL = 16
 HCI_SCALE = 4
+REDUCTIONS = (1, 2, 4)  # of the HCI below that, at the lowest rates
 
 
 def padded_size(width: int, height: int) -> tuple[int, int]:

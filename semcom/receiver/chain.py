@@ -19,13 +19,12 @@ from torch import Tensor
 
 from semcom.header import Header
 from semcom.message import ReceivedMessage, Reconstruction
-from semcom.models import av1, fsq, grain, key_bitstream, keymap
+from semcom.models import fsq, grain, hci_picture, key_bitstream, keymap
 from semcom.models.caption_code import CaptionCoder
 from semcom.models.fsq import FSQ
-from semcom.models.grid import hci_size, key_grid, padded_size
+from semcom.models.grid import key_grid, padded_size
 from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import CELL_SIDE, KeyTransform
-from semcom.models.pixels import to_tensor
 from semcom.receiver.concealment import from_card, grey_picture
 from semcom.receiver.decoder import Guidance, MultimodalDecoder, caption_tokens, denoise
 from semcom.receiver.enhancer import Enhancer
@@ -113,12 +112,10 @@ class Receiver:
         )
 
     def _hci(self, received: ReceivedMessage, header: Header) -> Tensor | None:
-        (payload,) = received.chunks("hci")
-        return (
-            None
-            if payload is None
-            else to_tensor(av1.decode(payload, *hci_size(header.width, header.height)))
-        )
+        payload = next(iter(received.chunks("hci")), None)
+        if payload is None:
+            return None
+        return hci_picture.decode(payload, header.width, header.height, header.reduction)
 
     def _caption(self, received: ReceivedMessage) -> str | None:
         data = next(iter(received.chunks("caption")), None)

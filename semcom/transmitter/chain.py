@@ -21,9 +21,9 @@ from torch import Tensor
 
 from semcom.header import Header
 from semcom.message import Budget, BudgetError, Message, PacketSize, Protection, Stream
-from semcom.models import av1, card, grain, keymap
+from semcom.models import card, grain, hci_picture, keymap
 from semcom.models.caption_code import check_caption
-from semcom.models.grid import hci_size, pad_to_grid
+from semcom.models.grid import REDUCTIONS, pad_to_grid
 from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import KeyTransform
 from semcom.models.pixels import to_tensor
@@ -76,14 +76,14 @@ class _Plan:
     """The parts of a message before the HCI's quality is settled."""
 
     thumb: Tensor  # [3,h,w] in [0,1]
-    typical: tuple[bytes, int]  # an HCI of about the quality that the final one will have
     width: int
     height: int
-    key_map: Tensor  # [rows,columns] bool
-    card: bytes | None
-    caption: bytes | None
-    words: bytes | None
     grain: int
+    key_map: Tensor  # [rows,columns] bool
+    card: bytes | None = None
+    caption: bytes | None = None
+    words: bytes | None = None
+    reduction: int = 1  # of the HCI
 
 
 class Transmitter:
@@ -116,10 +116,10 @@ class Transmitter:
         """Message of a picture [3,H,W] in [0,1].
 
         When the budget does not hold everything, the key stream is left out first, then caption and
-        pseudo-words, then the colour card.
+        pseudo-words; then the HCI is sent smaller, with the colour card or without.
 
         Raises:
-            BudgetError: not even the coarsest HCI fits.
+            BudgetError: not even the smallest and coarsest HCI fits.
             ValueError: the profile lacks what the wished caption or the prompts need, or a prompt or mask
                 does not fit the picture.
         """
@@ -130,49 +130,59 @@ class Transmitter:
         caption = self.captions.encode(image, features, key_map, options.caption)
         words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
         thumb = hci.thumbnail(pad_to_grid(image))
-        nothing, noise = torch.zeros_like(key_map), grain.measure(image)
+        plan = _Plan(to_tensor(thumb), width, height, grain.measure(image), torch.zeros_like(key_map))
         search = hci.Search(thumb)
-        wished = options.key_share
-        share = self.shares.of(budget, height * width) if wished is None else wished
+        share = self.shares.of(budget, height * width) if options.key_share is None else options.key_share
         typical = search.typical(_fits(budget, (), (1 - share) * budget.limit))
-        key_map = self._affordable(key_map, thumb, typical[0], share, budget, (width, height))
-        choices = (
-            (key_map, colours, caption, words),
-            (nothing, colours, caption, words),
-            (nothing, colours, None, None),
-            (nothing, None, None, None),
-        )
-        for choice in choices:
-            plan = _Plan(to_tensor(thumb), typical, width, height, *choice, noise)
-            message = self._fit(plan, search, budget)
+        key_map = self._affordable(key_map, plan, typical[0], share, budget)
+        everything = replace(plan, key_map=key_map, card=colours, caption=caption, words=words)
+        for choice in (everything, replace(everything, key_map=plan.key_map), replace(plan, card=colours)):
+            message = self._fit(choice, search, typical, budget)
             if message is not None:
                 return message
-        coarsest = self._message(plan, hci.encode(thumb, hci.MIN_QUALITY), hci.MIN_QUALITY)
-        raise BudgetError(budget.limit, budget.cost(packet_sizes(coarsest)), budget.unit)
+        return self._reduced(plan, colours, thumb, budget)
+
+    def _reduced(
+        self, plan: _Plan, colours: bytes | None, thumb: NDArray[np.uint8], budget: Budget
+    ) -> Message:
+        """A message without caption and pseudo-words, its HCI reduced until it fits.
+
+        Even the coarsest HCI of full size is better than a finer reduced one (four of Kodak).
+        """
+        for reduction in REDUCTIONS[1:]:
+            search = hci.Search(hci.reduced(thumb, reduction))
+            coarsest = search.typical(lambda size: False)
+            for sent in (colours, None):
+                choice = replace(plan, card=sent, reduction=reduction)
+                message = self._fit(choice, search, coarsest, budget)
+                if message is not None:
+                    return message
+        smallest = self._message(choice, hci.encode(search.thumb, coarsest[1]), coarsest[1])
+        raise BudgetError(budget.limit, budget.cost(packet_sizes(smallest)), budget.unit)
 
     def _affordable(
-        self,
-        key_map: Tensor,
-        thumb: NDArray[np.uint8],
-        typical: bytes,
-        share: float,
-        budget: Budget,
-        size: tuple[int, int],
+        self, key_map: Tensor, plan: _Plan, typical: bytes, share: float, budget: Budget
     ) -> Tensor:
         """The key map, cut to its middle where its stream would take more than `share` of the budget."""
-        coded, small = to_tensor(av1.decode(typical, *hci_size(*size))), to_tensor(thumb)
+        coded = hci_picture.decode(typical, plan.width, plan.height, plan.reduction)
 
         def cost(cells: Tensor) -> float:
-            packets = key_packets(small, coded, cells, self.transform, self.tables)
+            packets = key_packets(plan.thumb, coded, cells, self.transform, self.tables)
             return budget.cost([(Protection.DETAIL.value, HEADER_BYTES + len(packet)) for packet in packets])
 
         return within_share(key_map, cost, share * budget.limit)
 
-    def _fit(self, plan: _Plan, search: hci.Search, budget: Budget) -> Message | None:
-        """The finest HCI beside the other streams; None when no HCI fits beside them."""
-        typical = self._message(plan, *plan.typical)
-        others = tuple(stream for stream in typical.streams if stream.name != "hci")
-        found = search.finest(_fits(budget, packet_sizes(replace(typical, streams=others)), budget.limit))
+    def _fit(
+        self, plan: _Plan, search: hci.Search, typical: tuple[bytes, int], budget: Budget
+    ) -> Message | None:
+        """The finest HCI beside the other streams; None when no HCI fits beside them.
+
+        Args:
+            typical: an HCI of about the quality that the final one will have.
+        """
+        likely = self._message(plan, *typical)
+        others = tuple(stream for stream in likely.streams if stream.name != "hci")
+        found = search.finest(_fits(budget, packet_sizes(replace(likely, streams=others)), budget.limit))
         while found is not None:
             payload, quality = found
             message = self._message(plan, payload, quality)
@@ -184,11 +194,13 @@ class Transmitter:
         return None
 
     def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:
-        coded = to_tensor(av1.decode(payload, *hci_size(plan.width, plan.height)))
-        packets = key_packets(plan.thumb, coded, plan.key_map, self.transform, self.tables)
+        packets = []
+        if bool(plan.key_map.any()):
+            coded = hci_picture.decode(payload, plan.width, plan.height, plan.reduction)
+            packets = key_packets(plan.thumb, coded, plan.key_map, self.transform, self.tables)
         guidance = (plan.card, plan.caption, plan.words)
         sent = (stream is not None for stream in guidance)
-        header = Header(plan.width, plan.height, quality, len(packets), plan.grain, *sent)
+        header = Header(plan.width, plan.height, quality, plan.reduction, len(packets), plan.grain, *sent)
         streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
         if plan.card is not None:
             streams.append(Stream("card", Protection.CRITICAL, (plan.card,)))
