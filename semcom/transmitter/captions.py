@@ -6,6 +6,7 @@ key map ──┘ (background only: what lies in key regions is hidden from it)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -113,13 +114,15 @@ class CaptionEncoder:
     def __init__(self, coder: CaptionCoder | None, describer: Describer | None) -> None:
         self._coder, self._describer = coder, describer
 
-    def encode(self, image: Tensor, features: ImageFeatures, key_map: Tensor, wish: str) -> bytes | None:
+    def encode(
+        self, image: Tensor, features: ImageFeatures, key_map: Callable[[], Tensor], wish: str
+    ) -> bytes | None:
         """Bytes of a caption, or None where there is nothing to send.
 
         Args:
             image: [3,H,W] in [0,1].
             features: of the picture.
-            key_map: [ceil(H/16), ceil(W/16)] bool.
+            key_map: gives [ceil(H/16), ceil(W/16)] bool, asked only where the wish needs it.
             wish: `auto` (of everything, where the profile can), `none`, `background` (of what is not key),
                 or the caption itself; an empty one is not sent.
 
@@ -134,12 +137,14 @@ class CaptionEncoder:
         text = self._describe(image, features, key_map, wish) if wish in (AUTO, BACKGROUND) else wish
         return self._coder.encode(text) if text else None
 
-    def _describe(self, image: Tensor, features: ImageFeatures, key_map: Tensor, wish: str) -> str:
+    def _describe(
+        self, image: Tensor, features: ImageFeatures, key_map: Callable[[], Tensor], wish: str
+    ) -> str:
         if self._describer is None:
             raise ValueError(
                 f"the profile has no part 'captioner': caption={wish} needs it; give the caption as text"
             )
-        return self._describer.describe(image, features, key_map if wish == BACKGROUND else None)
+        return self._describer.describe(image, features, key_map() if wish == BACKGROUND else None)
 
 
 def _visible(hidden: Tensor) -> Tensor:

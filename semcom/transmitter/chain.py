@@ -12,6 +12,7 @@ image ─┬─ noise level, sizes ───────────────
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -124,20 +125,26 @@ class Transmitter:
                 does not fit the picture.
         """
         height, width = image.shape[-2:]
-        features = self.extractor(image)
-        key_map = self.selector.select(image, options.key_area, options.key_mask, options.prompts, features)
-        colours = card.encode(image) if options.card else None
-        caption = self.captions.encode(image, features, key_map, options.caption)
-        words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
         thumb = hci.thumbnail(pad_to_grid(image))
-        plan = _Plan(to_tensor(thumb), width, height, grain.measure(image), torch.zeros_like(key_map))
         search = hci.Search(thumb)
         share = self.shares.of(budget, height * width) if options.key_share is None else options.key_share
-        typical = search.typical(_fits(budget, (), (1 - share) * budget.limit))
-        key_map = self._affordable(key_map, plan, typical[0], share, budget)
+        features = self.extractor(image)
+        # The AV1 encoder and the many small steps of the captioner leave room on the cores for the saliency.
+        with ThreadPoolExecutor(2) as pool:
+            typical = pool.submit(search.typical, _fits(budget, (), (1 - share) * budget.limit))
+            selected = pool.submit(
+                self.selector.select, image, options.key_area, options.key_mask, options.prompts, features
+            )
+            caption = self.captions.encode(image, features, selected.result, options.caption)
+            words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
+            colours = card.encode(image) if options.card else None
+            noise = grain.measure(image)
+        key_map, likely = selected.result(), typical.result()
+        plan = _Plan(to_tensor(thumb), width, height, noise, torch.zeros_like(key_map))
+        key_map = self._affordable(key_map, plan, likely[0], share, budget)
         everything = replace(plan, key_map=key_map, card=colours, caption=caption, words=words)
         for choice in (everything, replace(everything, key_map=plan.key_map), replace(plan, card=colours)):
-            message = self._fit(choice, search, typical, budget)
+            message = self._fit(choice, search, likely, budget)
             if message is not None:
                 return message
         return self._reduced(plan, colours, thumb, budget)

@@ -50,28 +50,28 @@ def coder():
 )
 def test_wishes(coder, wish, text, hidden):
     parrot = Parrot()
-    assert coder.decode(CaptionEncoder(coder, parrot).encode(PHOTO, FEATURES, KEY_MAP, wish)) == text
+    assert coder.decode(CaptionEncoder(coder, parrot).encode(PHOTO, FEATURES, lambda: KEY_MAP, wish)) == text
     assert parrot.asked == hidden
 
 
 @pytest.mark.parametrize(("wish", "said"), [("none", "a parrot"), ("", "a parrot"), ("auto", "")])
 def test_nothing_to_say_is_not_sent(coder, wish, said):
-    assert CaptionEncoder(coder, Parrot(said)).encode(PHOTO, FEATURES, KEY_MAP, wish) is None
+    assert CaptionEncoder(coder, Parrot(said)).encode(PHOTO, FEATURES, lambda: KEY_MAP, wish) is None
 
 
 def test_without_captioner_only_own_captions(coder):
     alone = CaptionEncoder(coder, None)
-    assert alone.encode(PHOTO, FEATURES, KEY_MAP, "auto") is None
-    assert coder.decode(alone.encode(PHOTO, FEATURES, KEY_MAP, "a branch")) == "a branch"
+    assert alone.encode(PHOTO, FEATURES, lambda: KEY_MAP, "auto") is None
+    assert coder.decode(alone.encode(PHOTO, FEATURES, lambda: KEY_MAP, "a branch")) == "a branch"
     with pytest.raises(ValueError, match="no part 'captioner': caption=background needs it"):
-        alone.encode(PHOTO, FEATURES, KEY_MAP, "background")
+        alone.encode(PHOTO, FEATURES, lambda: KEY_MAP, "background")
 
 
 def test_without_vocabulary_no_captions():
     alone = CaptionEncoder(None, None)
-    assert alone.encode(PHOTO, FEATURES, KEY_MAP, "auto") is None
+    assert alone.encode(PHOTO, FEATURES, lambda: KEY_MAP, "auto") is None
     with pytest.raises(ValueError, match="no part 'vocabulary'"):
-        alone.encode(PHOTO, FEATURES, KEY_MAP, "a branch")
+        alone.encode(PHOTO, FEATURES, lambda: KEY_MAP, "a branch")
 
 
 def test_a_caption_too_long_is_refused_before_any_work():
