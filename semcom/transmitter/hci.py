@@ -22,8 +22,8 @@ from semcom.models.pixels import to_pixels
 
 MIN_QUALITY, MAX_QUALITY = 1, 63
 FINAL_SPEED = 3  # a fifth faster than 2, and 0.5 % larger at equal PSNR (six Kodak thumbnails)
-FAST_SPEED, _QUICKEST_SPEED = 6, 10
-_FINAL_OVER_FAST = 1.02  # bytes at equal quality; with it the first pair of slow encodes mostly settles
+_FAST_SPEED, _QUICKEST_SPEED = 6, 10
+_FINAL_OVER_FAST = 1.02  # bytes at equal quality, on average
 
 
 def thumbnail(image: Tensor) -> NDArray[np.uint8]:
@@ -58,9 +58,12 @@ class Search:
     def __init__(self, thumb: NDArray[np.uint8]) -> None:
         self.thumb = thumb
         self._made: dict[tuple[int, int], bytes] = {}  # by level and speed
+        self._over_fast = _FINAL_OVER_FAST
 
     def typical(self, fits: Callable[[int], bool]) -> tuple[bytes, int]:
-        """A coding about as good as the best that fits, quickly; for sizing what travels beside it.
+        """A coding about as good as the best that fits; for sizing what travels beside it.
+
+        `finest` then knows how the sizes of the two settings compare for this picture.
 
         Args:
             fits: whether a payload of so many bytes fits.
@@ -69,7 +72,9 @@ class Search:
             Payload and AV1 quality; the lowest where nothing fits.
         """
         level = self._guess(fits)
-        return self._payloads([level], FAST_SPEED)[0], distinct_qualities()[level]
+        (quick,), (payload,) = self._payloads([level], _FAST_SPEED), self._payloads([level], FINAL_SPEED)
+        self._over_fast = len(payload) / len(quick)
+        return payload, distinct_qualities()[level]
 
     def finest(self, fits: Callable[[int], bool]) -> tuple[bytes, int] | None:
         """The best coding that fits: the next finer quality's payload does not.
@@ -92,8 +97,8 @@ class Search:
         while high - low > 1:
             third = (high - low) / 3
             levels = sorted({low + max(1, round(third)), low + max(1, round(2 * third))})
-            for level, payload in zip(levels, self._payloads(levels, FAST_SPEED), strict=True):
-                if fits(round(_FINAL_OVER_FAST * len(payload))):
+            for level, payload in zip(levels, self._payloads(levels, _FAST_SPEED), strict=True):
+                if fits(round(self._over_fast * len(payload))):
                     low = level
                 else:
                     high = level
