@@ -21,6 +21,7 @@ from torch import Tensor
 
 from semcom.baselines.codec import SCALES, Codec, Pixels
 from semcom.message import Budget, BudgetError, Message, Protection, ReceivedMessage, Reconstruction, Stream
+from semcom.metrics.reference import LastReference
 from semcom.metrics.ssim import ssim
 from semcom.models.pixels import to_pixels, to_tensor
 from semcom.packets import packet_sizes
@@ -42,7 +43,7 @@ class ClassicalSystem:
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._trials: _Trials | None = None
+        self._trials = LastReference(lambda image: _Trials(codec, to_pixels(image)))
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """Message of a picture [3,H,W] float in [0,1], sides of 16 to 16383.
@@ -52,10 +53,7 @@ class ClassicalSystem:
             ValueError: a grey picture, one with alpha, or a side out of range.
         """
         _check(image)
-        pixels = to_pixels(image)
-        if self._trials is None or not np.array_equal(self._trials.pixels, pixels):
-            self._trials = _Trials(self._codec, pixels)
-        return _Search(self._trials, budget).message()
+        return _Search(self._trials(image), budget).message()
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """The picture from what arrived before the first lost packet; a grey one where that is too little."""

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semcom.message import Budget, BudgetError, Message, Protection, ReceivedMessage, Reconstruction, Stream
+from semcom.metrics.reference import LastReference
 from semcom.packets import packet_sizes
 
 _HEADER = struct.Struct(">HHB")
@@ -50,7 +51,7 @@ class CompressAISystem:
         if architecture not in known:
             raise ValueError(f"unknown architecture {architecture!r}; known: {', '.join(known)}")
         self._models = [_load(known[architecture], Path(path)) for path in checkpoints]
-        self._last: tuple[Tensor, list[Message]] | None = None
+        self._messages = LastReference(self._all_messages)
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """Message of a picture [3,H,W] float in [0,1], by the checkpoint that spends most of the budget.
@@ -63,9 +64,7 @@ class CompressAISystem:
             raise ValueError(
                 f"image must be [3,H,W] with sides of at most {_MAX_SIDE}, not {list(image.shape)}"
             )
-        if self._last is None or not torch.equal(self._last[0], image):
-            self._last = (image.clone(), [self._message(image, i) for i in range(len(self._models))])
-        messages = sorted(self._last[1], key=lambda message: message.streams[0].num_bytes)
+        messages = self._messages(image)
         fitting = [message for message in messages if budget.fits(message)]
         if not fitting:
             raise BudgetError(budget.limit, budget.cost(packet_sizes(messages[0])), budget.unit)
@@ -85,6 +84,11 @@ class CompressAISystem:
         shape = (-(-height // factor), -(-width // factor))
         picture = model.decompress([[string] for string in strings], shape)["x_hat"]
         return Reconstruction(picture[0, :, :height, :width].clamp(0, 1).contiguous())
+
+    def _all_messages(self, image: Tensor) -> list[Message]:
+        """One a checkpoint, the smallest first."""
+        messages = [self._message(image, i) for i in range(len(self._models))]
+        return sorted(messages, key=lambda message: message.streams[0].num_bytes)
 
     @torch.inference_mode()
     def _message(self, image: Tensor, index: int) -> Message:

@@ -1,4 +1,4 @@
-"""Features of the last reference picture: many reconstructions are compared with one original in turn."""
+"""What was made of the last picture: many reconstructions, or many budgets, meet one original in turn."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Features = TypeVar("Features")
 
 
 class LastReference(Generic[Features]):
-    """Remembers what a function gave for the last batch.
+    """Remembers what a function gave for the last picture or batch.
 
-    The batch is recognised by its content, so that one changed in place is not mistaken for the old one.
+    It is recognised by its content, so that one changed in place is not mistaken for the old one.
 
     Args:
-        compute: features of a batch [B,3,H,W].
+        compute: of a picture or a batch.
     """
 
     def __init__(self, compute: Callable[[Tensor], Features]) -> None:
@@ -25,7 +25,7 @@ class LastReference(Generic[Features]):
         self._last: tuple[Tensor, Features] | None = None
 
     def __call__(self, target: Tensor) -> Features:
-        """Features of a batch."""
+        """What the function gives."""
         if self._last is None or not _same(self._last[0], target):
             self._last = (target.clone(), self._compute(target))
         return self._last[1]

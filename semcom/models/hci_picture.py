@@ -1,6 +1,6 @@
 """The HCI as both ends see it: decoded, and enlarged to a quarter of the picture where it was sent smaller.
 
-At the lowest rates AV1 does better on fewer pixels, so the HCI may travel reduced by 2 or 4.
+Where a budget does not hold even the coarsest one, the HCI travels reduced by 2 or 4.
 """
 
 from __future__ import annotations

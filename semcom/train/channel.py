@@ -35,11 +35,7 @@ class ChannelStage(DecoderStage):
     name = "channel"
     learning_rate = 2e-4
 
-    def __init__(
-        self,
-        around: Surroundings,
-        start: Mapping[str, Tensor],
-    ) -> None:
+    def __init__(self, around: Surroundings, start: Mapping[str, Tensor]) -> None:
         super().__init__(around)
         self.guided.load_state_dict(start)
         self.guided.words.requires_grad_(False)

@@ -164,7 +164,7 @@ class Transmitter:
                 message = self._fit(choice, search, coarsest, budget)
                 if message is not None:
                     return message
-        smallest = self._message(choice, hci.encode(search.thumb, coarsest[1]), coarsest[1])
+        smallest = self._message(choice, *coarsest)
         raise BudgetError(budget.limit, budget.cost(packet_sizes(smallest)), budget.unit)
 
     def _affordable(

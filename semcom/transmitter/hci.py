@@ -21,7 +21,7 @@ from semcom.models.grid import HCI_SCALE
 from semcom.models.pixels import to_pixels
 
 MIN_QUALITY, MAX_QUALITY = 1, 63
-FINAL_SPEED = 3  # a fifth faster than 2, and 0.5 % larger at equal PSNR (six Kodak thumbnails)
+_FINAL_SPEED = 3  # a fifth faster than 2, and 0.5 % larger at equal PSNR (six Kodak thumbnails)
 _FAST_SPEED, _QUICKEST_SPEED = 6, 10
 _FINAL_OVER_FAST = 1.02  # bytes at equal quality, on average
 
@@ -39,7 +39,7 @@ def reduced(thumb: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(thumb).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def encode(thumb: NDArray[np.uint8], quality: int, speed: int = FINAL_SPEED) -> bytes:
+def encode(thumb: NDArray[np.uint8], quality: int, speed: int = _FINAL_SPEED) -> bytes:
     """Payload of [h,w,3] uint8.
 
     Without AV1's loop filters: the enhancer removes artefacts better, and their side information is not
@@ -72,7 +72,7 @@ class Search:
             Payload and AV1 quality; the lowest where nothing fits.
         """
         level = self._guess(fits)
-        (quick,), (payload,) = self._payloads([level], _FAST_SPEED), self._payloads([level], FINAL_SPEED)
+        (quick,), (payload,) = self._payloads([level], _FAST_SPEED), self._payloads([level], _FINAL_SPEED)
         self._over_fast = len(payload) / len(quick)
         return payload, distinct_qualities()[level]
 
@@ -87,7 +87,7 @@ class Search:
         """
         qualities = distinct_qualities()
         found = _settle(
-            lambda levels: self._payloads(levels, FINAL_SPEED), fits, self._guess(fits), len(qualities)
+            lambda levels: self._payloads(levels, _FINAL_SPEED), fits, self._guess(fits), len(qualities)
         )
         return None if found is None else (found[0], qualities[found[1]])
 
