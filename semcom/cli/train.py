@@ -34,10 +34,14 @@ def train(
     runs: Annotated[Path, typer.Option(help="Folder of checkpoints and logs.")] = Path("runs/train"),
     seed: Annotated[int, typer.Option(help="Of data order and augmentation.")] = 0,
     resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint.")] = True,
+    share: Annotated[
+        float,
+        typer.Option(help="Of trained weights in the result; the rest those at the start.", min=0.01, max=1),
+    ] = 1.0,
 ) -> None:
     """Train one stage and write its weights and card to a profile."""
     from semcom.train.stages import TrainingRun, run_stage
 
-    run = TrainingRun(data, validation, profile, minutes, runs / stage.value, seed, resume)
+    run = TrainingRun(data, validation, profile, minutes, runs / stage.value, seed, resume, share)
     with one_line_errors():
         run_stage(stage.value, run)

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semcom.models.rrdb import RRDB, DenseBlock, NearestUpConv, RRDBNet
@@ -66,9 +69,35 @@ class Int8Conv(nn.Module):
         return result
 
 
-def to_codes(x: Tensor, unit: float, zero_point: int) -> Tensor:
-    """Float tensor, overwritten, → uint8 codes, rounded and saturated."""
-    return x.div_(unit).add_(zero_point + 0.5).clamp_(0, _LEVELS).to(torch.uint8)
+def to_codes(
+    x: Tensor, unit: float, zero_point: int, slope: float = 1.0, after: Tensor | None = None
+) -> Tensor:
+    """uint8 codes of a leaky ReLU's output, rounded and saturated.
+
+    Args:
+        x: [B,C,h,w] float32.
+        unit: value of one step.
+        zero_point: the code of 0.
+        slope: of the leaky ReLU; 1 for none.
+        after: [B,A,h,w] uint8 that the codes are appended to.
+
+    Returns:
+        [B,A+C,h,w], channels last.
+    """
+    # Imported here because numba takes a second to load and only this kind of decoding needs it.
+    from semcom.receiver.int8_kernel import append
+
+    batch, _, height, width = x.shape
+    known = x.new_empty((batch, 0, height, width), dtype=torch.uint8) if after is None else after
+    codes = append(
+        _by_pixel(known), _by_pixel(x), np.float32(slope), np.float32(1 / unit), np.float32(zero_point)
+    )
+    return torch.from_numpy(codes).view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _by_pixel(x: Tensor) -> NDArray[Any]:
+    """[B,C,h,w] → [B·h·w,C]; no copy where channels are last."""
+    return x.permute(0, 2, 3, 1).flatten(0, 2).numpy()
 
 
 class Int8DenseBlock(nn.Module):
@@ -93,10 +122,9 @@ class Int8DenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] float32 → [B,C,h,w] float32."""
-        codes = to_codes(x.clone(), self.units[0], self.zero_point)
+        codes = to_codes(x, self.units[0], self.zero_point)
         for conv, unit in zip(self.convs[:-1], self.units[1:], strict=True):
-            features = F.leaky_relu_(conv(codes), _SLOPE)
-            codes = torch.cat((codes, to_codes(features, unit, self.zero_point)), 1)
+            codes = to_codes(conv(codes), unit, self.zero_point, _SLOPE, after=codes)
         return self.convs[-1](codes).mul_(_RESIDUAL_SCALE).add_(x)
 
 
@@ -121,8 +149,9 @@ class _Int8Layer(nn.Module):
         self.unit = _unit(span, self.zero_point)
         self.conv = Int8Conv(conv.weight, conv.bias, [self.unit], [conv.weight.shape[1]], self.zero_point)
 
-    def forward(self, x: Tensor) -> Tensor:
-        codes = to_codes(x, self.unit, self.zero_point)
+    def forward(self, x: Tensor, slope: float = 1.0) -> Tensor:
+        """Of x after a leaky ReLU."""
+        codes = to_codes(x, self.unit, self.zero_point, slope)
         if self.upsample:
             codes = codes.repeat_interleave(2, -1).repeat_interleave(2, -2)
         return self.conv(codes.contiguous(memory_format=torch.channels_last))
@@ -152,10 +181,9 @@ class Int8Trunk(nn.Module):
         """[B,in_channels,h,w] → [B,3,4h,4w]."""
         shallow = self.conv_first(x)
         y = self.conv_body(self.body(shallow)).add_(shallow)
-        y = F.leaky_relu_(self.conv_up1(y), _SLOPE)
-        y = F.leaky_relu_(self.conv_up2(y), _SLOPE)
-        y = F.leaky_relu_(self.conv_hr(y), _SLOPE)
-        result: Tensor = self.conv_last(y)
+        y = self.conv_up2(self.conv_up1(y), _SLOPE)
+        y = self.conv_hr(y, _SLOPE)
+        result: Tensor = self.conv_last(F.leaky_relu_(y, _SLOPE))
         return result
 
 

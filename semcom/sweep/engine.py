@@ -130,8 +130,7 @@ class Engine:
             ValueError: a system or link cannot be built from its options.
             OSError: results cannot be written.
         """
-        for scene in {scene.label: scene for scene in self._plan.scenes()}.values():
-            self._executor.submit(prepare, scene).result()
+        self._prepare_workers()
         with _interruptible(self._stop):
             rounds = self._new_rounds()
             try:
@@ -148,6 +147,14 @@ class Engine:
                 self._writer.flush()
         self.statistics.warnings = self._writer.warnings
         return self.statistics
+
+    def _prepare_workers(self) -> None:
+        """As many tasks per system as there are workers, so that all of them get ready at the same time."""
+        scenes = {scene.label: scene for scene in self._plan.scenes()}.values()
+        workers = range(self._executor.num_workers)
+        tasks = [self._executor.submit(prepare, scene) for scene in scenes for _ in workers]
+        for task in tasks:
+            task.result()
 
     def _stop(self) -> None:
         self._stopping = self.statistics.interrupted = True

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from semcom.models import av1
 from semcom.models.pixels import to_tensor
+from semcom.transmitter import hci
 
 PHOTO_SUFFIXES = {".webp", ".jpg", ".jpeg", ".png", ".avif", ".tif", ".tiff", ".bmp"}
 CROP = 128
@@ -76,7 +77,7 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
         small = photo.resize((photo.width // 4, photo.height // 4), Image.Resampling.LANCZOS)
         low, high = self.qualities
         quality = round(rng.triangular(low, min(_USUAL_QUALITY, high), high))
-        payload = av1.encode(np.asarray(small), quality, _TRAIN_SPEED, loop_filters=False)
+        payload = hci.encode(np.asarray(small), quality, _TRAIN_SPEED)
         coded = av1.decode(payload, *small.size)
         side = self.crop // 4
         x, y = self._sharpest(np.asarray(small, np.float32).sum(-1), side, rng)

@@ -72,15 +72,17 @@ class _StepSampler:
             index += 1
 
 
-def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> Trained:
+def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool, share: float = 1.0) -> Trained:
     """Trains `stage` until `minutes` of training time are spent, over all resumed runs together.
 
-    Writes `checkpoint.pt` (read back by `resume` only) and TensorBoard events, where TensorBoard is
-    installed, to `folder`.
+    The result is the running average of the weights, mixed with those at the start in the ratio
+    `share` : 1 − `share` (weight interpolation, arXiv 2109.01903). Writes `checkpoint.pt` (read back by
+    `resume` only) and TensorBoard events, where TensorBoard is installed, to `folder`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log, path = _Log(stage, folder), folder / "checkpoint.pt"
-    average = copy.deepcopy(stage.model).requires_grad_(False).eval()
+    start = copy.deepcopy(stage.model).requires_grad_(False).eval()
+    average = copy.deepcopy(start)
     trainable = [p for p in stage.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=stage.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99))
     progress = Progress()
@@ -106,6 +108,7 @@ def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool) -> 
             _save(path, stage.model, average, optimizer, progress)
             saved = now
     _save(path, stage.model, average, optimizer, progress)
+    _mix(average, start, share)
     metrics = stage.evaluate(average)
     log.validation(progress, metrics)
     return Trained(average, progress, metrics)
@@ -169,6 +172,12 @@ def _update_average(average: nn.Module, stage: Stage, step: int) -> None:
         kept.data.lerp_(new.data, 1 - decay)
     for kept_buffer, new_buffer in zip(average.buffers(), stage.model.buffers(), strict=True):
         kept_buffer.copy_(new_buffer)
+
+
+@torch.no_grad()
+def _mix(average: nn.Module, start: nn.Module, share: float) -> None:
+    for kept, first in zip(average.parameters(), start.parameters(), strict=True):
+        kept.data.lerp_(first.data, 1 - share)
 
 
 def _save(

@@ -52,6 +52,7 @@ class TrainingRun:
         folder: of checkpoints and logs.
         seed: of data order and augmentation.
         resume: continue from the last checkpoint.
+        share: of the trained weights in the result, above 0; the rest are those that training started from.
     """
 
     data: Sequence[str]
@@ -61,6 +62,7 @@ class TrainingRun:
     folder: Path
     seed: int
     resume: bool
+    share: float = 1.0
 
 
 def run_stage(name: str, wanted: TrainingRun) -> None:
@@ -71,6 +73,10 @@ def run_stage(name: str, wanted: TrainingRun) -> None:
     """
     torch.set_num_threads(_usable_cores())
     _STAGES[name](wanted)
+
+
+def _train(stage: Stage, wanted: TrainingRun) -> Trained:
+    return run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume, wanted.share)
 
 
 def _usable_cores() -> int:
@@ -86,7 +92,7 @@ def _enhancer(wanted: TrainingRun) -> None:
         start, earlier = profile.build("enhancer", Enhancer), profile.card("enhancer")
     transform = profile.build("key_transform", KeyTransform)
     stage = EnhancerStage(photos, list_photos(wanted.validation), transform, start)
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, len(photos)) | {
         "started_from": origin,
         "losses": "LPIPS-Alex + 0.5·L1 + 1.5·DISTS (half of each batch)",
@@ -119,7 +125,7 @@ def _key_codec(wanted: TrainingRun) -> None:
 def _decoder(wanted: TrainingRun) -> None:
     around = _surroundings(wanted)
     stage = DecoderStage(around)
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, len(around.photos)) | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"}
     _write_guided(wanted, trained.model, card)
 
@@ -129,7 +135,7 @@ def _perceptual(wanted: TrainingRun) -> None:
     earlier = profile.card("decoder")
     backbone = profile.build("backbone", EfficientNetLite0)
     stage = PerceptualStage(around, _guided_tensors(profile), backbone)
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, len(around.photos)) | {
         "losses": "crops: LPIPS-Alex, L1, DISTS; scenes: L1, L1 at 1/8; all: projected adversary",
         "earlier_run": earlier,
@@ -168,7 +174,7 @@ def _write_guided(wanted: TrainingRun, model: nn.Module, card: dict[str, Any]) -
 def _channel(wanted: TrainingRun) -> None:
     around = _surroundings(wanted)
     stage = ChannelStage(around, _guided_tensors(Profile.open(wanted.profile)))
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, len(around.photos)) | {
         "started_from": "nothing; beside the frozen part `decoder`",
         "losses": "LPIPS-Alex + L1 + DISTS (2 of 8), of samples that lost packets and were sent with noise",
@@ -189,7 +195,7 @@ def _recover(wanted: TrainingRun) -> None:
     around = replace(_surroundings(wanted), enhancer=profile.build("enhancer", Enhancer))
     channel = profile.tensors("decoder_adapters") if "decoder_adapters" in profile else None
     stage = RecoveryStage(around, _guided_tensors(profile), channel)
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, len(around.photos)) | {
         "started_from": "singular vectors of what NF4 loses of the weights",
         "losses": "10·L1 + LPIPS-Alex to the exact networks' pictures",
@@ -221,7 +227,7 @@ def _segmenter(wanted: TrainingRun) -> None:
     validation = [list_masked(source) for source in wanted.validation]
     backbone = Profile.open(wanted.profile).build("backbone", EfficientNetLite0)
     stage = SegmenterStage(groups, validation, backbone)
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, sum(map(len, groups))) | {
         "started_from": "EfficientNet-Lite0 (Apache-2.0), the frozen part `backbone`; the rest from scratch",
         "losses": "20·focal + dice, single mask and best of three; squared error of the predicted IoU",
@@ -239,7 +245,7 @@ def _captioner(wanted: TrainingRun) -> None:
     else:
         vocabulary = learn_vocabulary(photos)
     stage = CaptionerStage(extractor, vocabulary, photos, held_out, wanted.folder, wanted.seed, start)
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    trained = _train(stage, wanted)
     captioner = cast(Captioner, trained.model)
     coder = learn_coder(vocabulary, photos, stage.write_training_captions(captioner))
     card = _card(stage, trained, wanted, len(photos.photos)) | {
@@ -256,7 +262,7 @@ def _captioner(wanted: TrainingRun) -> None:
 def _deepjscc(wanted: TrainingRun) -> None:
     photos = list_photos(wanted.data)
     stage = DeepJSCCStage(photos, list_photos(wanted.validation))
-    trained = run(stage, wanted.folder, wanted.minutes, wanted.seed, wanted.resume)
+    trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, len(photos)) | {
         "started_from": "the Karhunen-Loève transform of the training photos; networks from scratch",
         "losses": "40·MSE + 0.15·LPIPS-Alex (half of each batch); a sample is four crops of one photo",
@@ -278,6 +284,7 @@ def _card(stage: Stage, trained: Trained, wanted: TrainingRun, photos: int) -> d
         "ms_per_sample": round(1000 * progress.seconds / (progress.step * stage.batch_size)),
         "learning_rate": stage.learning_rate,
         "seed": wanted.seed,
+        "share_of_trained_weights": wanted.share,
         "validation": trained.metrics,
     } | provenance()
 

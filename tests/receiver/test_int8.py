@@ -27,8 +27,20 @@ def test_convolution_equals_integer_arithmetic():
 
 
 def test_codes_round_to_nearest_and_saturate():
-    x = torch.tensor([-100.0, -0.06, -0.04, 0.0, 0.04, 0.06, 100.0])
-    assert to_codes(x, 0.1, 60).tolist() == [0, 59, 60, 60, 60, 61, 255]
+    x = torch.tensor([-100.0, -0.06, -0.04, 0.0, 0.04, 0.06, 100.0]).view(1, 7, 1, 1)
+    assert to_codes(x, 0.1, 60).flatten().tolist() == [0, 59, 60, 60, 60, 61, 255]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_codes_of_an_activation_are_appended(layout):
+    torch.manual_seed(2)
+    x = torch.randn(2, 5, 6, 7).contiguous(memory_format=layout)
+    before = torch.randint(0, 256, (2, 3, 6, 7), dtype=torch.uint8).contiguous(memory_format=layout)
+    codes = to_codes(x, 0.03, 43, 0.2, after=before)
+    assert torch.equal(codes[:, :3], before)
+    assert codes.is_contiguous(memory_format=torch.channels_last)
+    quantised = torch.fake_quantize_per_tensor_affine(F.leaky_relu(x, 0.2), 0.03, 43, 0, 255)
+    torch.testing.assert_close((codes[:, 3:].float() - 43) * 0.03, quantised)
 
 
 @pytest.fixture(scope="module")

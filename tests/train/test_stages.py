@@ -58,6 +58,15 @@ def test_learns_and_averages(tmp_path, clock):
     assert trained.progress.step == pytest.approx(300, abs=2)
 
 
+def test_a_share_of_the_trained_weights_is_mixed_with_those_at_the_start(tmp_path, clock):
+    whole = loop.run(Regression(), tmp_path / "whole", minutes=1, seed=0, resume=False)
+    mixed = loop.run(Regression(), tmp_path / "mixed", minutes=1, seed=0, resume=False, share=0.25)
+    start = Regression().model
+    torch.testing.assert_close(mixed.model.weight, 0.75 * start.weight + 0.25 * whole.model.weight)
+    again = loop.run(Regression(), tmp_path / "mixed", minutes=1, seed=0, resume=True, share=0.25)
+    torch.testing.assert_close(again.model.weight, mixed.model.weight)
+
+
 def test_resumes_with_the_samples_it_would_have_seen(tmp_path, clock):
     whole = Regression()
     loop.run(whole, tmp_path / "whole", minutes=2, seed=3, resume=False)
