@@ -23,7 +23,6 @@ SUBSAMPLING = "4:2:0"
 _TEMPORAL_DELIMITER = b"\x12\x00"
 _SEQUENCE_HEADER, _FRAME = 0x0A, 0x32
 _NO_LOOP_FILTERS = {"enable-cdef": "0", "enable-restoration": "0"}
-SMALLEST_BLOCK = 4
 _UNFILTERED, _CARRIED, _FILTERED = b"\x00", b"\x01", b"\x02"
 # Tools and colour description after the size in the sequence header, as libaom writes them for one
 # 4:2:0 full-range still picture (AV1 specification 5.5.1, reduced_still_picture_header). The fifth and
@@ -38,13 +37,7 @@ class AV1Error(ValueError):
     """The bytes are not a coded picture of the announced size."""
 
 
-def encode(
-    picture: NDArray[np.uint8],
-    quality: int,
-    speed: int = 2,
-    loop_filters: bool = True,
-    min_block: int = SMALLEST_BLOCK,
-) -> bytes:
+def encode(picture: NDArray[np.uint8], quality: int, speed: int = 2, loop_filters: bool = True) -> bytes:
     """Code one picture.
 
     Args:
@@ -52,13 +45,11 @@ def encode(
         quality: 0 (smallest) to 63 and beyond, Pillow's AVIF scale of 0–100.
         speed: libaom's effort, 0 (slowest) to 10; 2 is 8 % smaller than 6 at equal PSNR.
         loop_filters: CDEF and loop restoration, as the encoder chooses; False switches them off.
-        min_block: side of the smallest block in pixels, 4 to 128.
 
     Returns:
         The payload that `decode` reads.
     """
     buffer = io.BytesIO()
-    options = {"min-partition-size": str(min_block)} | ({} if loop_filters else _NO_LOOP_FILTERS)
     Image.fromarray(picture).save(
         buffer,
         "AVIF",
@@ -67,7 +58,7 @@ def encode(
         subsampling=SUBSAMPLING,
         codec="aom",
         max_threads=1,
-        advanced=options,
+        advanced=None if loop_filters else _NO_LOOP_FILTERS,
     )
     height, width = picture.shape[:2]
     sequence, frame = _split(_mdat(buffer.getvalue()))

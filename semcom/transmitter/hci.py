@@ -24,7 +24,6 @@ from semcom.models.pixels import to_pixels
 MIN_QUALITY, MAX_QUALITY = 1, 63
 _FINAL_SPEED = 3  # a fifth faster than 2, and 0.5 % larger at equal PSNR (six Kodak thumbnails)
 _FAST_SPEED, _QUICKEST_SPEED = 6, 10
-_MIN_BLOCK = 8
 _FINAL_OVER_FAST = 1.02  # bytes at equal quality, on average
 _CAUTION = 0.95  # sizes of the two settings grow from level to level alike to within a few per cent
 
