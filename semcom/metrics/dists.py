@@ -112,7 +112,7 @@ def _similarities(x: Features, y: Features) -> tuple[Tensor, Tensor]:
 
 @cache
 def _network() -> DISTSNetwork:
-    return DISTSNetwork()
+    return DISTSNetwork().to(memory_format=torch.channels_last)
 
 
 @cache
