@@ -23,7 +23,6 @@ import torch
 
 from semcom.link import PerfectLink
 from semcom.message import Budget, BudgetError, Message, PacketSize, ReceivedMessage, ReceivedStream, System
-from semcom.packets import packet_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -147,36 +146,6 @@ def best(
     return chosen
 
 
-def ladder(
-    spec: LinkSpec,
-    packet_bytes: Mapping[str, int],
-    snr_db: float,
-    seeds: Sequence[int],
-    targets: Sequence[float],
-) -> list[dict[str, int]]:
-    """MCS per class for systems with several protection classes, one choice for each target error rate.
-
-    The target holds for class `base`; `critical` must be ten times safer, `detail` may be three times as
-    risky. Choices that come out equal are given once.
-    """
-    from channels.adaptation import adapt
-
-    choices: list[dict[str, int]] = []
-    for target in targets:
-        wanted = {"critical": target / 10, "base": target, "detail": min(3 * target, 0.5)}
-        adapted = adapt(
-            with_mcs(spec, dict.fromkeys(packet_bytes, 0)),
-            {name: wanted[name] for name in packet_bytes},
-            packet_bytes,
-            snr_db,
-            seeds,
-        )
-        choice = {name: adapted.classes[name].mcs for name in packet_bytes}
-        if choice not in choices:
-            choices.append(choice)
-    return choices
-
-
 def with_mcs(spec: LinkSpec, mcs: Mapping[str, int]) -> LinkSpec:
     """The same link with these classes, each at its MCS and otherwise as it was."""
     from channels.spec import ClassSpec
@@ -240,11 +209,3 @@ def _quality(
         name: float(np.mean([metric(a[None], b[None]).item() for a, b in zip(pictures, images, strict=True)]))
         for name, metric in metrics.items()
     }
-
-
-def protection_classes(message: Message) -> dict[str, int]:
-    """Classes of a message with the mean bytes of their packets, headers included."""
-    sizes: dict[str, list[int]] = {}
-    for name, size in packet_sizes(message):
-        sizes.setdefault(name, []).append(size)
-    return {name: round(float(np.mean(values))) for name, values in sizes.items()}

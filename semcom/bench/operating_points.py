@@ -1,6 +1,9 @@
 """At which MCS each system is sent, per budget and SNR, before anything is sent bit by bit.
 
-    systems × budgets × SNRs ─► candidates (see `semcom.baselines.envelope`) ─► operating points
+    systems × budgets × SNRs ─► candidates ─► operating points
+
+Candidates of systems with one protection class come from `semcom.baselines.envelope`, of others from
+`semcom.baselines.protection`.
 
 An operating point is a budget and an MCS per protection class, at the SNRs where it is a candidate.
 """
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semcom import images as photos
-from semcom.baselines import envelope
+from semcom.baselines import envelope, protection
 from semcom.baselines.envelope import Prediction, RateQuality
 from semcom.bench.spec import BenchSpec
 from semcom.message import Budget, BudgetError, Message, System
@@ -93,7 +96,7 @@ class _Chooser:
         self._link = LinkSpec.model_validate(spec.link)
         self._images = [photos.load(photo.path) for photo in found[: spec.probes]]
         self._num_pixels = self._images[0][0].numel()
-        self._metrics = spec.adapt_to or spec.metrics
+        self._metrics = {name: parts.metric(name) for name in spec.adapt_to or spec.metrics}
         self._seeds = [derive(spec.seed, "envelope", i) for i in range(spec.realisations)]
         self._predict = cache(self._predictions)
 
@@ -108,29 +111,49 @@ class _Chooser:
         """Budget to MCSs to the SNRs at which they are candidates."""
         described = self._spec.systems[label]
         system = parts.build_system(described.system or label, described.options)
-        classes = envelope.protection_classes(_probe(system, self._images[0]))
+        classes = protection.protection_classes(_probe(system, self._images[0]))
         curve = self._curve(system, next(iter(classes))) if len(classes) == 1 else None
         chosen: dict[float, dict[tuple[tuple[str, int], ...], list[float]]] = {}
         for budget in self._spec.budgets.values:
             by_mcs = chosen.setdefault(budget, {})
             for snr_db in self._spec.snrs_db:
-                for mcs in self._candidates(classes, curve, budget, snr_db):
+                if curve is None:
+                    candidates = self._choices(system, classes, budget, snr_db)
+                else:
+                    candidates = self._schemes(next(iter(classes)), curve, budget, snr_db)
+                for mcs in candidates:
                     by_mcs.setdefault(tuple(mcs.items()), []).append(snr_db)
         return chosen
 
-    def _candidates(
-        self, classes: Mapping[str, int], curve: RateQuality | None, budget: float, snr_db: float
+    def _choices(
+        self, system: System, classes: Mapping[str, int], budget: float, snr_db: float
     ) -> list[dict[str, int]]:
-        if curve is None:
-            return envelope.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
-        (name,) = classes
+        choices = protection.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
+        expected = [
+            protection.expected_quality(
+                system,
+                self._images,
+                envelope.with_mcs(self._link, choice),
+                self._limit(budget),
+                snr_db,
+                self._seeds,
+                self._metrics,
+            )
+            for choice in choices
+        ]
+        return protection.best_choices(choices, expected, self._spec.confirm)
+
+    def _schemes(self, name: str, curve: RateQuality, budget: float, snr_db: float) -> list[dict[str, int]]:
         predictions = self._predict(name, budget, snr_db)
-        best = envelope.best(predictions, curve, self._metrics, self._spec.confirm)
+        best = envelope.best(predictions, curve, list(self._metrics), self._spec.confirm)
         return [{name: index} for index in sorted(best)]
 
     def _predictions(self, name: str, budget: float, snr_db: float) -> list[Prediction]:
-        limit = int(budget * 3 * self._num_pixels)
-        return envelope.predict(self._link, name, limit, snr_db, self._seeds)
+        return envelope.predict(self._link, name, self._limit(budget), snr_db, self._seeds)
+
+    def _limit(self, cbr: float) -> int:
+        """Channel uses."""
+        return int(cbr * 3 * self._num_pixels)
 
     def _curve(self, system: System, name: str) -> RateQuality:
         """Quality over the range of bytes that any of the budgets leaves."""
@@ -143,8 +166,7 @@ class _Chooser:
         hopeful = [prediction for prediction in predictions if prediction.bler <= envelope.HOPELESS]
         sizes = [prediction.num_bytes for prediction in hopeful or predictions]
         spread = np.geomspace(min(sizes), max(sizes), _CURVE_POINTS).round().astype(int)
-        metrics = {metric: parts.metric(metric) for metric in self._metrics}
-        return envelope.rate_quality(system, self._images, sorted(set(spread.tolist())), metrics)
+        return envelope.rate_quality(system, self._images, sorted(set(spread.tolist())), self._metrics)
 
 
 def _probe(system: System, image: Tensor) -> Message:

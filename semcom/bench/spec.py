@@ -90,7 +90,8 @@ class BenchSpec(_Model):
     realisations: int = Field(default=100, ge=1, description="of the channel, for predicting error rates")
     probes: int = Field(default=2, ge=1, description="images that a codec's quality by bytes is taken from")
     targets: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        default=(0.01, 0.1, 0.3), description="error rates tried for systems with several protection classes"
+        default=(0.01, 0.1, 0.3),
+        description="error rates to plan for, systems with several classes",
     )
 
     @model_validator(mode="after")

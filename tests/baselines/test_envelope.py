@@ -14,13 +14,10 @@ from semcom.baselines.envelope import (
     RateQuality,
     best,
     higher_is_better,
-    ladder,
     predict,
-    protection_classes,
     rate_quality,
     with_mcs,
 )
-from semcom.message import Message, Protection, Stream
 from semcom.metrics.psnr import psnr
 
 AWGN = LinkSpec(channel=ChannelSpec(model="awgn"), classes={"base": ClassSpec(mcs=4)})
@@ -97,25 +94,6 @@ def test_rate_quality_of_a_codec(small_photo):
     assert list(curve.quality["psnr"]) == sorted(curve.quality["psnr"])
     grey = psnr(torch.full_like(small_photo, 0.5)[None], small_photo[None]).item()
     assert curve.lost["psnr"] == pytest.approx(grey)
-
-
-def test_ladder_protects_by_class():
-    sizes = {"critical": 40, "base": 500, "detail": 80}
-    rungs = ladder(LinkSpec(), sizes, 8.0, list(range(20)), (0.01, 0.3))
-    assert 1 <= len(rungs) <= 2
-    for rung in rungs:
-        rates = [mcs(1, rung[name]).spectral_efficiency for name in ("critical", "base", "detail")]
-        assert rates == sorted(rates)
-    if len(rungs) == 2:
-        assert rungs[1]["base"] >= rungs[0]["base"]
-
-
-def test_protection_classes_with_their_packet_sizes():
-    streams = (
-        Stream("header", Protection.CRITICAL, (b"123456",)),
-        Stream("key", Protection.DETAIL, (b"1", b"123")),
-    )
-    assert protection_classes(Message(streams, 64, 64)) == {"critical": 8, "detail": 4}
 
 
 def test_direction_of_metrics():

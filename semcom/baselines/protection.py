@@ -1,0 +1,159 @@
+"""MCS per protection class, for systems that protect their streams unequally.
+
+    target error rates ─► ladder: a choice of MCSs for each ─► expected quality of each ─► the best
+
+The counterpart of `envelope`, where one MCS carries everything. Here a choice also decides how much of the
+channel the well protected streams leave for the rest, and losing a class costs less than losing the picture:
+
+    E[quality] = Σ P(classes that arrive) · quality of what they give
+
+with the probabilities of the abstraction link, averaged over channel realisations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from semcom.baselines.envelope import Metric, higher_is_better, with_mcs
+from semcom.link import PerfectLink
+from semcom.message import Budget, BudgetError, Message, Protection, ReceivedMessage, ReceivedStream, System
+from semcom.packets import packet_sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from channels.spec import LinkSpec
+
+_BY_IMPORTANCE = (Protection.CRITICAL, Protection.BASE, Protection.DETAIL)
+
+
+def protection_classes(message: Message) -> dict[str, int]:
+    """Classes of a message with the mean bytes of their packets, headers included."""
+    sizes: dict[str, list[int]] = {}
+    for name, size in packet_sizes(message):
+        sizes.setdefault(name, []).append(size)
+    return {name: round(float(np.mean(values))) for name, values in sizes.items()}
+
+
+def ladder(
+    spec: LinkSpec,
+    packet_bytes: Mapping[str, int],
+    snr_db: float,
+    seeds: Sequence[int],
+    targets: Sequence[float],
+) -> list[dict[str, int]]:
+    """One choice of MCSs for each target error rate, ascending; choices that come out equal are given once.
+
+    The target holds for class `base`; `critical` must be ten times safer, `detail` may be three times as
+    risky.
+    """
+    from channels.adaptation import adapt
+
+    choices: list[dict[str, int]] = []
+    for target in sorted(targets):
+        wanted = {"critical": target / 10, "base": target, "detail": min(3 * target, 0.5)}
+        adapted = adapt(
+            with_mcs(spec, dict.fromkeys(packet_bytes, 0)),
+            {name: wanted[name] for name in packet_bytes},
+            packet_bytes,
+            snr_db,
+            seeds,
+        )
+        choice = {name: adapted.classes[name].mcs for name in packet_bytes}
+        if choice not in choices:
+            choices.append(choice)
+    return choices
+
+
+@torch.no_grad()
+def expected_quality(
+    system: System,
+    images: Sequence[Tensor],
+    spec: LinkSpec,
+    limit: int,
+    snr_db: float,
+    seeds: Sequence[int],
+    metrics: Mapping[str, Metric],
+) -> dict[str, float] | None:
+    """Expected value of each metric at the MCSs of `spec`; None where the budget is too small for a picture.
+
+    A class is taken to arrive or to be lost as a whole, with the mean probability of its packets, and a
+    picture that loses one is judged without the less important ones too.
+
+    Args:
+        system: that sends.
+        images: [3,H,W] float in [0,1], few.
+        spec: of the link.
+        limit: channel uses, pilots, CRC and parity included.
+        snr_db: Es/N0 per resource element.
+        seeds: of the channel realisations that are averaged over.
+        metrics: functions of two batches [1,3,H,W], by name.
+    """
+    from channels.abstraction import AbstractLink
+
+    link = AbstractLink(spec)
+    budget = Budget(limit, link.channel_uses, "channel uses")
+    expected = dict.fromkeys(metrics, 0.0)
+    try:
+        messages = [system.encode(image, budget) for image in images]
+    except BudgetError:
+        return None
+    for image, message in zip(images, messages, strict=True):
+        sizes = packet_sizes(message)
+        losses = link.error_probabilities(sizes, snr_db, seeds)
+        for probability, received in _outcomes(message, [name for name, _ in sizes], losses):
+            picture = system.decode(received).image
+            for name, metric in metrics.items():
+                value = metric(picture[None], image[None]).item()
+                expected[name] += probability * value / len(images)
+    return expected
+
+
+def best_choices(
+    choices: Sequence[dict[str, int]], expected: Sequence[Mapping[str, float] | None], keep: int
+) -> list[dict[str, int]]:
+    """Choices of MCSs that are among the `keep` best in at least one metric, in the order of the ladder.
+
+    Where no choice fits the budget, the one that needs least of it is given, the last: it may do for other
+    pictures.
+    """
+    possible = [(i, values) for i, values in enumerate(expected) if values is not None]
+    if not possible:
+        return [choices[-1]]
+    chosen: set[int] = set()
+    for name in possible[0][1]:
+        sign = 1 if higher_is_better(name) else -1
+        ranked = sorted(possible, key=lambda item: sign * item[1][name], reverse=True)
+        chosen |= {i for i, _ in ranked[:keep]}
+    return [choices[i] for i in sorted(chosen)]
+
+
+def _outcomes(
+    message: Message, packet_classes: Sequence[str], losses: NDArray[np.float64]
+) -> Iterator[tuple[float, ReceivedMessage]]:
+    """What can arrive, from everything to nothing, with probabilities that add up to one."""
+    present = [protection for protection in _BY_IMPORTANCE if protection.value in packet_classes]
+    lost = [losses[:, [name == p.value for name in packet_classes]].mean(1) for p in present]
+    (everything,) = PerfectLink().send([message], 0.0, [0])
+    so_far = np.ones(len(losses))
+    for i, probability in enumerate(lost):
+        yield float((so_far * probability).mean()), _only(message, everything, present[:i])
+        so_far = so_far * (1 - probability)
+    yield float(so_far.mean()), everything
+
+
+def _only(message: Message, everything: ReceivedMessage, arrived: Sequence[Protection]) -> ReceivedMessage:
+    """The same with the streams of other classes lost."""
+    streams = tuple(
+        stream
+        if message[stream.name].protection in arrived
+        else ReceivedStream(stream.name, (None,) * len(stream.chunks))
+        for stream in everything.streams
+    )
+    return replace(everything, streams=streams)
