@@ -2,7 +2,8 @@
 
     python benchmarks/kodak.py ../shared/data/kodak
 
-Writes benchmarks/results/kodak.json and benchmarks/results/kodak.jpg, a contact sheet of all pictures.
+No stage trains on LPIPS-VGG. Writes benchmarks/results/kodak.json and benchmarks/results/kodak.jpg, a contact
+sheet of all pictures.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from typing import Any
 
 from PIL import Image
 from rich.progress import track
-from semcom.metrics.psnr import psnr
-from semcom.metrics.ssim import ms_ssim
 
 from semcom import images
 from semcom.link import PerfectLink
 from semcom.message import Budget
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
+from semcom.metrics.psnr import psnr
+from semcom.metrics.ssim import ms_ssim
 from semcom.models.pixels import to_pixels
 from semcom.packets import bits_on_wire, bpp
 from semcom.provenance import provenance
 from semcom.systems import build
 
 RESULTS = Path(__file__).parent / "results"
-METRICS = ("bpp", "psnr", "ms_ssim", "lpips", "dists")
+METRICS = ("bpp", "psnr", "ms_ssim", "lpips", "lpips_vgg", "dists")
 
 
 def measure(system: Any, path: Path, limit: float) -> tuple[dict[str, Any], Any]:
@@ -52,6 +53,7 @@ def measure(system: Any, path: Path, limit: float) -> tuple[dict[str, Any], Any]
         "psnr": psnr(*pair).item(),
         "ms_ssim": ms_ssim(*pair).item(),
         "lpips": lpips(*pair).item(),
+        "lpips_vgg": lpips(*pair, "vgg").item(),
         "dists": dists(*pair).item(),
         "encode_seconds": encoded - start,
         "decode_seconds": decoded - encoded,

@@ -7,7 +7,8 @@ channel the well protected streams leave for the rest, and losing a class costs 
 
     E[quality] = Σ P(classes that arrive) · quality of what they give
 
-with the probabilities of the abstraction link, averaged over channel realisations.
+with the probabilities of the abstraction link, averaged over channel realisations. Where no choice leaves
+enough bytes, all classes travel alike (`most_robust`).
 """
 
 from __future__ import annotations
@@ -120,18 +121,44 @@ def best_choices(
 ) -> list[dict[str, int]]:
     """Choices of MCSs that are among the `keep` best in at least one metric, in the order of the ladder.
 
-    Where no choice fits the budget, the one that needs least of it is given, the last: it may do for other
-    pictures.
+    None of them where none fits the budget.
     """
     possible = [(i, values) for i, values in enumerate(expected) if values is not None]
-    if not possible:
-        return [choices[-1]]
     chosen: set[int] = set()
-    for name in possible[0][1]:
+    for name in possible[0][1] if possible else ():
         sign = 1 if higher_is_better(name) else -1
         ranked = sorted(possible, key=lambda item: sign * item[1][name], reverse=True)
         chosen |= {i for i, _ in ranked[:keep]}
     return [choices[i] for i in sorted(chosen)]
+
+
+def most_robust(
+    system: System, images: Sequence[Tensor], spec: LinkSpec, classes: Sequence[str], limit: int
+) -> dict[str, int]:
+    """One MCS for all classes, the most robust at which the smallest message of every picture fits.
+
+    For SNRs and budgets that leave no room for unequal protection. A tenth of the budget is left over, as
+    other pictures need a few bytes more. The fastest MCS where even that does not do.
+    """
+    from channels.abstraction import AbstractLink
+    from channels.mcs import mcs, mcs_table_size
+
+    indices = range(mcs_table_size(spec.mcs_table))
+    for index in sorted(indices, key=lambda i: mcs(spec.mcs_table, i).spectral_efficiency):
+        choice = dict.fromkeys(classes, index)
+        link = AbstractLink(with_mcs(spec, choice))
+        budget = Budget(limit * 9 // 10, link.channel_uses, "channel uses")
+        if all(_fits(system, image, budget) for image in images):
+            break
+    return choice
+
+
+def _fits(system: System, image: Tensor, budget: Budget) -> bool:
+    try:
+        system.encode(image, budget)
+    except BudgetError:
+        return False
+    return True
 
 
 def _outcomes(

@@ -141,7 +141,10 @@ class _Chooser:
             )
             for choice in choices
         ]
-        return protection.best_choices(choices, expected, self._spec.confirm)
+        best = protection.best_choices(choices, expected, self._spec.confirm)
+        return best or [
+            protection.most_robust(system, self._images, self._link, list(classes), self._limit(budget))
+        ]
 
     def _schemes(self, name: str, curve: RateQuality, budget: float, snr_db: float) -> list[dict[str, int]]:
         predictions = self._predict(name, budget, snr_db)

@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from channels.abstraction import AbstractLink
 from channels.digital import DigitalLink
 from channels.mcs import mcs
 from channels.spec import ChannelSpec, ClassSpec, LinkSpec
-from semcom.baselines.protection import best_choices, expected_quality, ladder, protection_classes
+from semcom.baselines.envelope import with_mcs
+from semcom.baselines.protection import (
+    best_choices,
+    expected_quality,
+    ladder,
+    most_robust,
+    protection_classes,
+)
 from semcom.link import ChannelLink
 from semcom.message import Budget, BudgetError, Message, Protection, Reconstruction, Stream
 from semcom.packets import packet_sizes
@@ -97,4 +105,14 @@ def test_best_choices_by_metric():
     values = [{"psnr": 20.0, "lpips": 0.3}, {"psnr": 21.0, "lpips": 0.4}, None]
     assert best_choices(choices, values, 1) == choices[:2]  # psnr is best high, lpips low
     assert best_choices(choices, [value and {"psnr": value["psnr"]} for value in values], 1) == [choices[1]]
-    assert best_choices(choices, [None] * 3, 1) == [choices[2]]
+    assert best_choices(choices, [None] * 3, 1) == []
+
+
+def test_most_robust_scheme_that_leaves_a_tenth_of_the_budget():
+    limit, names = 3000, list(CLASSES)
+    choice = most_robust(Layers(), IMAGES, RISKY, names, limit)
+    (index,) = set(choice.values())
+    sizes = packet_sizes(Layers().encode(IMAGES[0], Budget(10**9, lambda sizes: 0, "channel uses")))
+    used = [AbstractLink(with_mcs(RISKY, dict.fromkeys(names, i))).channel_uses(sizes) for i in range(29)]
+    assert used[index] <= 0.9 * limit < min(used[:index])
+    assert set(most_robust(Layers(), IMAGES, RISKY, names, 1).values()) == {28}

@@ -1,0 +1,106 @@
+"""A metric that no stage trains on: Fréchet distance of ImageNet-backbone features, photo validation split.
+
+    python benchmarks/fid.py ../shared/data/photos/val --bpp 0.0363
+
+Each system sends every photo without loss at the same budget; photos smaller than some system's smallest
+message are left out for all. The Inception FID wants tens of thousands of pictures and weights that cannot be
+fetched here, so this is `fid_backbone` (`semcom.metrics.fid`): to be compared with itself alone. With fewer
+pictures than features it is biased, for all systems alike; `split_halves` is what it gives for the two halves
+of the originals.
+Writes benchmarks/results/fid.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+from torch import Tensor
+
+from semcom import images
+from semcom.link import PerfectLink
+from semcom.message import Budget, BudgetError
+from semcom.metrics import FIDBackbone
+from semcom.packets import bpp
+from semcom.provenance import provenance
+from semcom.systems import build
+from semcom.train.data import list_photos
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def reconstruct(system: Any, photo: Tensor, limit: float) -> tuple[Tensor, float] | None:
+    """Picture and bpp, or None where the budget is too small."""
+    try:
+        message = system.encode(photo, Budget.of_bpp(limit, photo.shape[2], photo.shape[1]))
+    except BudgetError:
+        return None
+    (received,) = PerfectLink().send([message], 0.0, [0])
+    return system.decode(received).image, bpp(message)
+
+
+def split_halves(photos: list[Tensor]) -> float:
+    """Distance between every other photo and the rest."""
+    metric = FIDBackbone()
+    for i, photo in enumerate(photos):
+        metric.update(photo[None], real=i % 2 == 0)
+    return metric.compute().item()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--bpp", type=float, default=0.0363)
+    parser.add_argument("--systems", nargs="+", default=["semantic", "semantic-no-key", "avif"])
+    parser.add_argument("--images", type=int, help="the first so many")
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    systems = {
+        name: build("semantic", key_area=0.0) if name == "semantic-no-key" else build(name)
+        for name in arguments.systems
+    }
+    metrics = {name: FIDBackbone() for name in systems}
+    rates: dict[str, list[float]] = {name: [] for name in systems}
+    photos = []
+    paths = list_photos([str(arguments.folder)])[: arguments.images]
+    for path in track(paths, description="photos"):
+        photo = images.load(path)
+        results = {name: reconstruct(system, photo, arguments.bpp) for name, system in systems.items()}
+        sent = {name: result for name, result in results.items() if result is not None}
+        if len(sent) < len(systems):
+            continue
+        photos.append(photo)
+        for name, (picture, rate) in sent.items():
+            metrics[name].update(photo[None], real=True)
+            metrics[name].update(picture[None], real=False)
+            rates[name].append(rate)
+    rows = [
+        {
+            "system": name,
+            "num_images": len(photos),
+            "bpp": sum(rates[name]) / len(photos),
+            "fid_backbone": metric.compute().item(),
+        }
+        for name, metric in metrics.items()
+    ]
+    document = {
+        "command": "python " + " ".join(sys.argv),
+        "left_out": len(paths) - len(photos),
+        "split_halves": split_halves(photos),
+        "wall_seconds": time.perf_counter() - start,
+        "results": rows,
+    }
+    (RESULTS / "fid.json").write_text(json.dumps(document | provenance(), indent=1) + "\n")
+    for row in rows:
+        sys.stdout.write(f"{row['system']}: bpp {row['bpp']:.4f}  fid_backbone {row['fid_backbone']:.2f}\n")
+
+
+if __name__ == "__main__":
+    main()
