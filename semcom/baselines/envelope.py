@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from semcom.bisection import largest
 from semcom.link import PerfectLink
 from semcom.message import Budget, BudgetError, Message, PacketSize, ReceivedMessage, ReceivedStream, System
 
@@ -161,18 +162,7 @@ def with_mcs(spec: LinkSpec, mcs: Mapping[str, int]) -> LinkSpec:
 
 def _largest_packet(link: AbstractLink, protection: str, limit: int) -> int:
     """Bytes of the largest packet that fits; 0 where not even one byte does."""
-
-    def fits(size: int) -> bool:
-        return link.channel_uses([(protection, size)]) <= limit
-
-    high = 1
-    while fits(high):
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+    return largest(lambda size: link.channel_uses([(protection, size)]) <= limit)
 
 
 def _smallest(system: System, image: Tensor) -> int:

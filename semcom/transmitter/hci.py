@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from semcom.bisection import largest
 from semcom.models import av1
 from semcom.models.grid import HCI_SCALE
 from semcom.models.pixels import to_pixels
@@ -108,7 +109,7 @@ class Search:
 
         The logarithm of the size is close to linear in the level, so the second pair is mostly the answer.
         """
-        wanted = math.log(max(_largest(fits), 1) / self._over_fast)
+        wanted = math.log(max(largest(fits), 1) / self._over_fast)
         low, high = 0, len(distinct_qualities())
         sizes: dict[int, float] = {}  # logarithms, by level
         pair = [high // 3, 2 * high // 3]
@@ -135,15 +136,6 @@ class Search:
             if speed == _FINAL_SPEED and (level, _FAST_SPEED) in self._made:
                 self._over_fast = len(self._made[level, speed]) / len(self._made[level, _FAST_SPEED])
         return [self._made[level, speed] for level in levels]
-
-
-def _largest(fits: Callable[[int], bool]) -> int:
-    """The most bytes that fit; 0 for none."""
-    low, high = 0, 1 << 32
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
 
 
 def _crossing(sizes: Mapping[int, float], wanted: float) -> int:
