@@ -23,7 +23,7 @@ import torch
 
 from semcom.bisection import largest
 from semcom.link import PerfectLink
-from semcom.message import Budget, BudgetError, Message, PacketSize, ReceivedMessage, ReceivedStream, System
+from semcom.message import Budget, Message, PacketSize, ReceivedMessage, ReceivedStream, System
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,28 +77,28 @@ class Prediction:
 
 
 def rate_quality(
-    system: System, images: Sequence[Tensor], sizes: Sequence[int], metrics: Mapping[str, Metric]
+    system: System,
+    images: Sequence[Tensor],
+    smallest: int,
+    sizes: Sequence[int],
+    metrics: Mapping[str, Metric],
 ) -> RateQuality:
     """Measures a system without channel.
 
     Args:
         system: with one protection class.
         images: [3,H,W] float in [0,1], few: the curve only ranks schemes.
-        sizes: bytes to measure at, ascending, packet headers included; those that are too few are replaced
-            by the smallest that work.
+        smallest: bytes that every picture to be sent can do with, packet headers included.
+        sizes: bytes to measure at besides; those below `smallest` are left out.
         metrics: functions of two batches [1,3,H,W], by name.
     """
-    messages: dict[int, list[Message]] = {}
-    for size in sizes:
-        try:
-            messages[size] = [system.encode(image, _bytes_budget(size)) for image in images]
-        except BudgetError:
-            continue
-    smallest = max(_smallest(system, image) for image in images)
-    messages[smallest] = [system.encode(image, _bytes_budget(smallest)) for image in images]
+    messages: dict[int, list[Message]] = {
+        size: [system.encode(image, _bytes_budget(size)) for image in images]
+        for size in sorted({smallest, *(size for size in sizes if size > smallest)})
+    }
     measured = {
         size: _quality(system, PerfectLink().send(messages[size], 0.0, [0] * len(images)), images, metrics)
-        for size in sorted(messages)
+        for size in messages
     }
     lost = _quality(system, [_nothing_arrived(message) for message in messages[smallest]], images, metrics)
     curves = {name: tuple(values[name] for values in measured.values()) for name in metrics}
@@ -163,15 +163,6 @@ def with_mcs(spec: LinkSpec, mcs: Mapping[str, int]) -> LinkSpec:
 def _largest_packet(link: AbstractLink, protection: str, limit: int) -> int:
     """Bytes of the largest packet that fits; 0 where not even one byte does."""
     return largest(lambda size: link.channel_uses([(protection, size)]) <= limit)
-
-
-def _smallest(system: System, image: Tensor) -> int:
-    """Bytes of the smallest message."""
-    try:
-        system.encode(image, _bytes_budget(1))
-    except BudgetError as error:
-        return error.smallest
-    return 1
 
 
 def _bytes_budget(limit: int) -> Budget:

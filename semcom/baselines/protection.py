@@ -8,12 +8,12 @@ channel the well protected streams leave for the rest, and losing a class costs 
     E[quality] = Σ P(classes that arrive) · quality of what they give
 
 with the probabilities of the abstraction link, averaged over channel realisations. Where no choice leaves
-enough bytes, all classes travel alike (`most_robust`).
+enough bytes for the smallest message of every picture, all classes travel alike (`most_robust`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,16 @@ import torch
 
 from semcom.baselines.envelope import Metric, higher_is_better, with_mcs
 from semcom.link import PerfectLink
-from semcom.message import Budget, BudgetError, Message, Protection, ReceivedMessage, ReceivedStream, System
+from semcom.message import (
+    Budget,
+    BudgetError,
+    Message,
+    PacketSize,
+    Protection,
+    ReceivedMessage,
+    ReceivedStream,
+    System,
+)
 from semcom.packets import packet_sizes
 
 if TYPE_CHECKING:
@@ -81,8 +90,8 @@ def expected_quality(
     snr_db: float,
     seeds: Sequence[int],
     metrics: Mapping[str, Metric],
-) -> dict[str, float] | None:
-    """Expected value of each metric at the MCSs of `spec`; None where the budget is too small for a picture.
+) -> dict[str, float]:
+    """Expected value of each metric at the MCSs of `spec`.
 
     A class is taken to arrive or to be lost as a whole, with the mean probability of its packets, and a
     picture that loses one is judged without the less important ones too.
@@ -95,17 +104,17 @@ def expected_quality(
         snr_db: Es/N0 per resource element.
         seeds: of the channel realisations that are averaged over.
         metrics: functions of two batches [1,3,H,W], by name.
+
+    Raises:
+        BudgetError: the budget is too small for one of the pictures.
     """
     from channels.abstraction import AbstractLink
 
     link = AbstractLink(spec)
     budget = Budget(limit, link.channel_uses, "channel uses")
     expected = dict.fromkeys(metrics, 0.0)
-    try:
-        messages = [system.encode(image, budget) for image in images]
-    except BudgetError:
-        return None
-    for image, message in zip(images, messages, strict=True):
+    for image in images:
+        message = system.encode(image, budget)
         sizes = packet_sizes(message)
         losses = link.error_probabilities(sizes, snr_db, seeds)
         for probability, received in _outcomes(message, [name for name, _ in sizes], losses):
@@ -117,48 +126,55 @@ def expected_quality(
 
 
 def best_choices(
-    choices: Sequence[dict[str, int]], expected: Sequence[Mapping[str, float] | None], keep: int
+    choices: Sequence[dict[str, int]], expected: Sequence[Mapping[str, float]], keep: int
 ) -> list[dict[str, int]]:
-    """Choices of MCSs that are among the `keep` best in at least one metric, in the order of the ladder.
-
-    None of them where none fits the budget.
-    """
-    possible = [(i, values) for i, values in enumerate(expected) if values is not None]
+    """Choices of MCSs that are among the `keep` best in at least one metric, in the order of the ladder."""
     chosen: set[int] = set()
-    for name in possible[0][1] if possible else ():
+    for name in expected[0]:
         sign = 1 if higher_is_better(name) else -1
-        ranked = sorted(possible, key=lambda item: sign * item[1][name], reverse=True)
-        chosen |= {i for i, _ in ranked[:keep]}
+        ranked = sorted(range(len(choices)), key=lambda i: sign * expected[i][name], reverse=True)
+        chosen |= set(ranked[:keep])
     return [choices[i] for i in sorted(chosen)]
 
 
-def most_robust(
-    system: System, images: Sequence[Tensor], spec: LinkSpec, classes: Sequence[str], limit: int
-) -> dict[str, int]:
-    """One MCS for all classes, the most robust at which the smallest message of every picture fits.
+def smallest_message(system: System, image: Tensor) -> list[PacketSize]:
+    """Packets of the smallest message that a system has for a picture, headers included."""
+    asked: dict[int, list[PacketSize]] = {}
 
-    For SNRs and budgets that leave no room for unequal protection. A tenth of the budget is left over, as
-    other pictures need a few bytes more. The fastest MCS where even that does not do.
-    """
+    def num_bytes(sizes: Sequence[PacketSize]) -> int:
+        total = sum(size for _, size in sizes)
+        asked[total] = list(sizes)
+        return total
+
+    try:
+        return packet_sizes(system.encode(image, Budget(1, num_bytes, "bytes")))
+    except BudgetError as error:
+        return asked[error.smallest]
+
+
+def all_fit(spec: LinkSpec, messages: Iterable[Sequence[PacketSize]], limit: int) -> bool:
+    """Whether each of the messages takes at most `limit` channel uses."""
     from channels.abstraction import AbstractLink
+
+    link = AbstractLink(spec)
+    return all(link.channel_uses(sizes) <= limit for sizes in messages)
+
+
+def most_robust(
+    spec: LinkSpec, classes: Sequence[str], messages: Sequence[Sequence[PacketSize]], limit: int
+) -> dict[str, int]:
+    """One MCS for all classes, the most robust at which all messages fit, the fastest where none is.
+
+    For SNRs and budgets that leave no room for unequal protection.
+    """
     from channels.mcs import mcs, mcs_table_size
 
     indices = range(mcs_table_size(spec.mcs_table))
     for index in sorted(indices, key=lambda i: mcs(spec.mcs_table, i).spectral_efficiency):
         choice = dict.fromkeys(classes, index)
-        link = AbstractLink(with_mcs(spec, choice))
-        budget = Budget(limit * 9 // 10, link.channel_uses, "channel uses")
-        if all(_fits(system, image, budget) for image in images):
+        if all_fit(with_mcs(spec, choice), messages, limit):
             break
     return choice
-
-
-def _fits(system: System, image: Tensor, budget: Budget) -> bool:
-    try:
-        system.encode(image, budget)
-    except BudgetError:
-        return False
-    return True
 
 
 def _outcomes(

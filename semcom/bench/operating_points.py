@@ -24,7 +24,7 @@ from semcom import images as photos
 from semcom.baselines import envelope, protection
 from semcom.baselines.envelope import Prediction, RateQuality
 from semcom.bench.spec import BenchSpec
-from semcom.message import Budget, BudgetError, Message, System
+from semcom.message import Budget, BudgetError, Message, PacketSize, System
 from semcom.seeds import derive
 from semcom.sweep import parts
 from semcom.sweep.plan import Photo
@@ -94,7 +94,8 @@ class _Chooser:
 
         self._spec = spec
         self._link = LinkSpec.model_validate(spec.link)
-        self._images = [photos.load(photo.path) for photo in found[: spec.probes]]
+        self._paths = [photo.path for photo in found]
+        self._images = [photos.load(path) for path in self._paths[: spec.probes]]
         self._num_pixels = self._images[0][0].numel()
         self._metrics = {name: parts.metric(name) for name in spec.adapt_to or spec.metrics}
         self._seeds = [derive(spec.seed, "envelope", i) for i in range(spec.realisations)]
@@ -112,13 +113,15 @@ class _Chooser:
         described = self._spec.systems[label]
         system = parts.build_system(described.system or label, described.options)
         classes = protection.protection_classes(_probe(system, self._images[0]))
-        curve = self._curve(system, next(iter(classes))) if len(classes) == 1 else None
+        # MCSs are ranked on a few probes, but must leave every picture its smallest message.
+        smallest = [protection.smallest_message(system, photos.load(path)) for path in self._paths]
+        curve = self._curve(system, next(iter(classes)), smallest) if len(classes) == 1 else None
         chosen: dict[float, dict[tuple[tuple[str, int], ...], list[float]]] = {}
         for budget in self._spec.budgets.values:
             by_mcs = chosen.setdefault(budget, {})
             for snr_db in self._spec.snrs_db:
                 if curve is None:
-                    candidates = self._choices(system, classes, budget, snr_db)
+                    candidates = self._choices(system, classes, smallest, budget, snr_db)
                 else:
                     candidates = self._schemes(next(iter(classes)), curve, budget, snr_db)
                 for mcs in candidates:
@@ -126,25 +129,24 @@ class _Chooser:
         return chosen
 
     def _choices(
-        self, system: System, classes: Mapping[str, int], budget: float, snr_db: float
+        self,
+        system: System,
+        classes: Mapping[str, int],
+        smallest: Sequence[Sequence[PacketSize]],
+        budget: float,
+        snr_db: float,
     ) -> list[dict[str, int]]:
-        choices = protection.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
+        limit = self._limit(budget)
+        rungs = protection.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
+        links = {i: envelope.with_mcs(self._link, choice) for i, choice in enumerate(rungs)}
+        links = {i: link for i, link in links.items() if protection.all_fit(link, smallest, limit)}
+        if not links:
+            return [protection.most_robust(self._link, list(classes), smallest, limit)]
         expected = [
-            protection.expected_quality(
-                system,
-                self._images,
-                envelope.with_mcs(self._link, choice),
-                self._limit(budget),
-                snr_db,
-                self._seeds,
-                self._metrics,
-            )
-            for choice in choices
+            protection.expected_quality(system, self._images, link, limit, snr_db, self._seeds, self._metrics)
+            for link in links.values()
         ]
-        best = protection.best_choices(choices, expected, self._spec.confirm)
-        return best or [
-            protection.most_robust(system, self._images, self._link, list(classes), self._limit(budget))
-        ]
+        return protection.best_choices([rungs[i] for i in links], expected, self._spec.confirm)
 
     def _schemes(self, name: str, curve: RateQuality, budget: float, snr_db: float) -> list[dict[str, int]]:
         predictions = self._predict(name, budget, snr_db)
@@ -158,7 +160,7 @@ class _Chooser:
         """Channel uses."""
         return int(cbr * 3 * self._num_pixels)
 
-    def _curve(self, system: System, name: str) -> RateQuality:
+    def _curve(self, system: System, name: str, smallest: Sequence[Sequence[PacketSize]]) -> RateQuality:
         """Quality over the range of bytes that any of the budgets leaves."""
         predictions = [
             prediction
@@ -169,7 +171,8 @@ class _Chooser:
         hopeful = [prediction for prediction in predictions if prediction.bler <= envelope.HOPELESS]
         sizes = [prediction.num_bytes for prediction in hopeful or predictions]
         spread = np.geomspace(min(sizes), max(sizes), _CURVE_POINTS).round().astype(int)
-        return envelope.rate_quality(system, self._images, sorted(set(spread.tolist())), self._metrics)
+        least = max(sum(size for _, size in sizes) for sizes in smallest)
+        return envelope.rate_quality(system, self._images, least, spread.tolist(), self._metrics)
 
 
 def _probe(system: System, image: Tensor) -> Message:
@@ -187,5 +190,6 @@ def _key(spec: BenchSpec, label: str, found: Sequence[Photo]) -> str:
     described = spec.model_dump(mode="json", include=decisive)
     described["metrics"] = spec.adapt_to or spec.metrics
     described["system"] = [label, spec.systems[label].model_dump(mode="json")]
-    described["probes"] = [photo.sha256 for photo in found[: spec.probes]]
+    described["probes"] = spec.probes
+    described["images"] = [photo.sha256 for photo in found]
     return sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

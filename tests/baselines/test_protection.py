@@ -17,10 +17,11 @@ from semcom.baselines.protection import (
     ladder,
     most_robust,
     protection_classes,
+    smallest_message,
 )
 from semcom.link import ChannelLink
 from semcom.message import Budget, BudgetError, Message, Protection, Reconstruction, Stream
-from semcom.packets import packet_sizes
+from semcom.packets import HEADER_BYTES, packet_sizes
 
 CLASSES = {"critical": 40, "base": 120, "detail": 60}  # bytes
 WORTH = {"critical": 0.1, "base": 0.3, "detail": 0.5}
@@ -97,22 +98,29 @@ def test_expected_quality_of_a_safe_link():
 
 
 def test_no_expectation_where_the_budget_is_too_small():
-    assert expected(RISKY, limit=500, seeds=[1]) is None
+    with pytest.raises(BudgetError):
+        expected(RISKY, limit=500, seeds=[1])
+
+
+def test_smallest_message_packet_by_packet():
+    sizes = [(name, num_bytes + HEADER_BYTES) for name, num_bytes in CLASSES.items()]
+    assert smallest_message(Layers(), IMAGES[0]) == sizes
 
 
 def test_best_choices_by_metric():
     choices = [{"base": 1}, {"base": 5}, {"base": 9}]
-    values = [{"psnr": 20.0, "lpips": 0.3}, {"psnr": 21.0, "lpips": 0.4}, None]
+    values = [{"psnr": 20.0, "lpips": 0.3}, {"psnr": 21.0, "lpips": 0.4}, {"psnr": 19.0, "lpips": 0.5}]
     assert best_choices(choices, values, 1) == choices[:2]  # psnr is best high, lpips low
-    assert best_choices(choices, [value and {"psnr": value["psnr"]} for value in values], 1) == [choices[1]]
-    assert best_choices(choices, [None] * 3, 1) == []
+    assert best_choices(choices, [{"psnr": value["psnr"]} for value in values], 1) == [choices[1]]
+    assert best_choices(choices, values, 3) == choices
 
 
-def test_most_robust_scheme_that_leaves_a_tenth_of_the_budget():
+def test_most_robust_scheme_at_which_all_messages_fit():
     limit, names = 3000, list(CLASSES)
-    choice = most_robust(Layers(), IMAGES, RISKY, names, limit)
+    messages = [smallest_message(Layers(), IMAGES[0]), [("critical", 20)]]
+    choice = most_robust(RISKY, names, messages, limit)
     (index,) = set(choice.values())
-    sizes = packet_sizes(Layers().encode(IMAGES[0], Budget(10**9, lambda sizes: 0, "channel uses")))
-    used = [AbstractLink(with_mcs(RISKY, dict.fromkeys(names, i))).channel_uses(sizes) for i in range(29)]
-    assert used[index] <= 0.9 * limit < min(used[:index])
-    assert set(most_robust(Layers(), IMAGES, RISKY, names, 1).values()) == {28}
+    links = [AbstractLink(with_mcs(RISKY, dict.fromkeys(names, i))) for i in range(29)]
+    used = [link.channel_uses(messages[0]) for link in links]
+    assert used[index] <= limit < min(used[:index])
+    assert set(most_robust(RISKY, names, messages, 1).values()) == {28}
