@@ -14,7 +14,7 @@ best, is then sent bit by bit, and the best of that counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -100,7 +100,7 @@ def rate_quality(
         size: _quality(system, PerfectLink().send(messages[size], 0.0, [0] * len(images)), images, metrics)
         for size in messages
     }
-    lost = _quality(system, [_nothing_arrived(message) for message in messages[smallest]], images, metrics)
+    lost = _quality(system, [received_of(message, ()) for message in messages[smallest]], images, metrics)
     curves = {name: tuple(values[name] for values in measured.values()) for name in metrics}
     return RateQuality(tuple(measured), curves, lost)
 
@@ -140,11 +140,15 @@ def best(
     """MCS indices that are among the `keep` best of the predicted ones in at least one metric."""
     chosen: set[int] = set()
     for metric in metrics:
-        sign = 1 if higher_is_better(metric) else -1
-        scored = [(p.expected(metric, curve), p.mcs) for p in predictions]
-        ranked = sorted(((sign * value, index) for value, index in scored if value is not None), reverse=True)
-        chosen |= {index for _, index in ranked[:keep]}
+        scored = [(p.mcs, p.expected(metric, curve)) for p in predictions]
+        chosen |= set(ranked({index: v for index, v in scored if v is not None}, metric)[:keep])
     return chosen
+
+
+def ranked(values: Mapping[int, float], metric: str) -> list[int]:
+    """Keys by their value of a metric, the best first; the greater key where values are equal."""
+    sign = 1 if higher_is_better(metric) else -1
+    return sorted(values, key=lambda key: (sign * values[key], key), reverse=True)
 
 
 def with_mcs(spec: LinkSpec, mcs: Mapping[str, int]) -> LinkSpec:
@@ -172,10 +176,16 @@ def _bytes_budget(limit: int) -> Budget:
     return Budget(limit, cost, "bytes")
 
 
-def _nothing_arrived(message: Message) -> ReceivedMessage:
-    (received,) = PerfectLink().send([message], 0.0, [0])
-    streams = tuple(ReceivedStream(s.name, (None,) * len(s.chunks)) for s in received.streams)
-    return replace(received, streams=streams)
+def received_of(message: Message, arrived: Collection[str]) -> ReceivedMessage:
+    """What is received when the streams of these protection classes arrive and all others are lost."""
+    (everything,) = PerfectLink().send([message], 0.0, [0])
+    streams = tuple(
+        stream
+        if message[stream.name].protection in arrived
+        else ReceivedStream(stream.name, (None,) * len(stream.chunks))
+        for stream in everything.streams
+    )
+    return replace(everything, streams=streams)
 
 
 @torch.no_grad()

@@ -14,14 +14,12 @@ enough bytes for the smallest message of every picture, all classes travel alike
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from semcom.baselines.envelope import Metric, higher_is_better, with_mcs
-from semcom.link import PerfectLink
+from semcom.baselines.envelope import Metric, ranked, received_of, with_mcs
 from semcom.message import (
     Budget,
     BudgetError,
@@ -29,7 +27,6 @@ from semcom.message import (
     PacketSize,
     Protection,
     ReceivedMessage,
-    ReceivedStream,
     System,
 )
 from semcom.packets import packet_sizes
@@ -131,9 +128,8 @@ def best_choices(
     """Choices of MCSs that are among the `keep` best in at least one metric, in the order of the ladder."""
     chosen: set[int] = set()
     for name in expected[0]:
-        sign = 1 if higher_is_better(name) else -1
-        ranked = sorted(range(len(choices)), key=lambda i: sign * expected[i][name], reverse=True)
-        chosen |= set(ranked[:keep])
+        values = {i: of_choice[name] for i, of_choice in enumerate(expected)}
+        chosen |= set(ranked(values, name)[:keep])
     return [choices[i] for i in sorted(chosen)]
 
 
@@ -183,20 +179,8 @@ def _outcomes(
     """What can arrive, from everything to nothing, with probabilities that add up to one."""
     present = [protection for protection in _BY_IMPORTANCE if protection.value in packet_classes]
     lost = [losses[:, [name == p.value for name in packet_classes]].mean(1) for p in present]
-    (everything,) = PerfectLink().send([message], 0.0, [0])
     so_far = np.ones(len(losses))
     for i, probability in enumerate(lost):
-        yield float((so_far * probability).mean()), _only(message, everything, present[:i])
+        yield float((so_far * probability).mean()), received_of(message, present[:i])
         so_far = so_far * (1 - probability)
-    yield float(so_far.mean()), everything
-
-
-def _only(message: Message, everything: ReceivedMessage, arrived: Sequence[Protection]) -> ReceivedMessage:
-    """The same with the streams of other classes lost."""
-    streams = tuple(
-        stream
-        if message[stream.name].protection in arrived
-        else ReceivedStream(stream.name, (None,) * len(stream.chunks))
-        for stream in everything.streams
-    )
-    return replace(everything, streams=streams)
+    yield float(so_far.mean()), received_of(message, present)

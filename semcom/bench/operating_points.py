@@ -137,16 +137,18 @@ class _Chooser:
         snr_db: float,
     ) -> list[dict[str, int]]:
         limit = self._limit(budget)
-        rungs = protection.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
-        links = {i: envelope.with_mcs(self._link, choice) for i, choice in enumerate(rungs)}
-        links = {i: link for i, link in links.items() if protection.all_fit(link, smallest, limit)}
-        if not links:
+        rungs = [
+            (choice, link)
+            for choice in protection.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
+            if protection.all_fit(link := envelope.with_mcs(self._link, choice), smallest, limit)
+        ]
+        if not rungs:
             return [protection.most_robust(self._link, list(classes), smallest, limit)]
         expected = [
             protection.expected_quality(system, self._images, link, limit, snr_db, self._seeds, self._metrics)
-            for link in links.values()
+            for _, link in rungs
         ]
-        return protection.best_choices([rungs[i] for i in links], expected, self._spec.confirm)
+        return protection.best_choices([choice for choice, _ in rungs], expected, self._spec.confirm)
 
     def _schemes(self, name: str, curve: RateQuality, budget: float, snr_db: float) -> list[dict[str, int]]:
         predictions = self._predict(name, budget, snr_db)

@@ -68,8 +68,8 @@ def _verdict(data: Mapping[str, Any], system: str, metrics: Sequence[str]) -> st
     count, trials = len(data["images"]), data["trials"]
     return (
         f"{count} images, {trials} channel realisation(s) each. Every cell: {system} / best other system, "
-        "each with the best MCS of the table for that metric; the better one is bold; – is not possible or "
-        f"not simulated. `{system}` wins " + ", ".join(counts) + " points."
+        "each at the best for that metric of the MCSs that it was sent with; the better one is bold; – is "
+        f"not possible or not simulated. `{system}` wins " + ", ".join(counts) + " points."
     )
 
 
