@@ -18,21 +18,22 @@ def picture(width, height, seed=0):
     return (smooth + rng.integers(-9, 10, smooth.shape)).clip(0, 255).astype(np.uint8)
 
 
-def whole_file(pixels, quality, speed, loop_filters):
+def whole_file(pixels, quality, speed, for_restoration):
     buffer = io.BytesIO()
-    filters = None if loop_filters else {"enable-cdef": "0", "enable-restoration": "0"}
+    without = {"enable-cdef": "0", "enable-restoration": "0", "min-partition-size": "8"}
+    filters = without if for_restoration else None
     options = {"subsampling": "4:2:0", "codec": "aom", "max_threads": 1, "advanced": filters}
     Image.fromarray(pixels).save(buffer, "AVIF", quality=quality, speed=speed, **options)
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("loop_filters", [True, False])
+@pytest.mark.parametrize("for_restoration", [True, False])
 @pytest.mark.parametrize("quality", [1, 20, 63, 100])
 @pytest.mark.parametrize("size", [(16, 16), (192, 128), (33, 47), (17, 160)])
-def test_same_picture_as_the_whole_file(size, quality, loop_filters):
+def test_same_picture_as_the_whole_file(size, quality, for_restoration):
     pixels = picture(*size)
-    reference = whole_file(pixels, quality, 6, loop_filters)
-    payload = av1.encode(pixels, quality, 6, loop_filters)
+    reference = whole_file(pixels, quality, 6, for_restoration)
+    payload = av1.encode(pixels, quality, 6, for_restoration)
     assert len(payload) < len(reference) - 200
     expected = np.asarray(Image.open(io.BytesIO(reference)).convert("RGB"))
     assert np.array_equal(av1.decode(payload, *size), expected)
@@ -40,9 +41,9 @@ def test_same_picture_as_the_whole_file(size, quality, loop_filters):
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(16, 96), st.integers(16, 96), st.integers(1, 63), st.booleans())
-def test_any_hci_size(width, height, quality, loop_filters):
+def test_any_hci_size(width, height, quality, for_restoration):
     pixels = picture(width, height)
-    payload = av1.encode(pixels, quality, loop_filters=loop_filters)
+    payload = av1.encode(pixels, quality, for_restoration=for_restoration)
     assert payload[0] in (0, 2), "the sequence header should follow from the size"
     assert av1.decode(payload, width, height).shape == pixels.shape
 

@@ -52,7 +52,7 @@ def test_key_latents_repair_what_av1_lost(sample_photo):
     thumb = thumbnail(images.load(sample_photo)[:, :, :592])
     original = to_tensor(thumb)
     for quality in (18, 28, 38):
-        payload = av1.encode(thumb, quality, 6, loop_filters=False)
+        payload = av1.encode(thumb, quality, 6, for_restoration=True)
         coded = to_tensor(av1.decode(payload, thumb.shape[1], thumb.shape[0]))
         refined = coded + transform.residual(transform.quantise((original - coded)[None]))[0]
         before, after = ((x - original).square().mean().item() for x in (coded, refined))
