@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from semcom.models import av1
+from semcom.models.grid import CELL
 from semcom.models.pixels import to_tensor
 from semcom.transmitter import hci
 
@@ -24,7 +25,6 @@ PHOTO_SUFFIXES = {".webp", ".jpg", ".jpeg", ".png", ".avif", ".tif", ".tiff", ".
 CROP = 128
 QUALITIES = (8, 52)
 _USUAL_QUALITY = 40  # Kodak at 0.03 bpp is coded at 27–49, at 0.018 at 9–31
-_CELLS = CROP // 16
 _LOSS_RATES = (0.0, 0.0, 0.1, 0.3, 1.0)
 _TRAIN_SPEED = 6  # ten times faster than the transmitter's setting, with artefacts of the same kind
 
@@ -119,10 +119,16 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
 
 
 class KeyCrops(CodedCrops):
-    """Coded crops with a random key map and the cells whose packet arrived."""
+    """Coded crops with a random key map and the cells whose packet arrived.
 
-    def __init__(self, photos: Sequence[Path], seed: int) -> None:
-        super().__init__(photos, CROP, QUALITIES, seed)
+    Args:
+        photos: files to draw from.
+        seed: of the run.
+        crop: side of the full-size crop in pixels, a multiple of 16.
+    """
+
+    def __init__(self, photos: Sequence[Path], seed: int, crop: int = CROP) -> None:
+        super().__init__(photos, crop, QUALITIES, seed)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """The crop's tensors, `key_map` and `arrived` [1,cells,cells]."""
@@ -130,22 +136,23 @@ class KeyCrops(CodedCrops):
 
     def _key_maps(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.seed, index, 1])
-        key_map = _random_key_map(rng)
+        cells = self.crop // CELL
+        key_map = _random_key_map(rng, cells)
         lost = rng.random(4) < rng.choice(_LOSS_RATES)
-        phases = 2 * (np.arange(_CELLS)[:, None] % 2) + np.arange(_CELLS)[None] % 2
+        phases = 2 * (np.arange(cells)[:, None] % 2) + np.arange(cells)[None] % 2
         arrived = key_map & ~lost[phases]
         maps = {"key_map": key_map, "arrived": arrived}
         return {name: torch.from_numpy(value[None].astype(np.float32)) for name, value in maps.items()}
 
 
-def _random_key_map(rng: np.random.Generator) -> np.ndarray:
+def _random_key_map(rng: np.random.Generator, cells: int) -> np.ndarray:
     """Three tenths empty, three tenths full, otherwise a rectangle."""
-    key_map = np.zeros((_CELLS, _CELLS), bool)
+    key_map = np.zeros((cells, cells), bool)
     kind = rng.random()
     if kind < 0.3:
         key_map[:] = True
     elif kind > 0.6:
-        height, width = rng.integers(2, _CELLS + 1, 2)
-        y, x = rng.integers(0, _CELLS - height + 1), rng.integers(0, _CELLS - width + 1)
+        height, width = rng.integers(2, cells + 1, 2)
+        y, x = rng.integers(0, cells - height + 1), rng.integers(0, cells - width + 1)
         key_map[y : y + height, x : x + width] = True
     return key_map
