@@ -39,6 +39,7 @@ from semcom.semantic import SemanticSystem
 RESULTS = Path(__file__).parent / "results"
 METRICS = ("psnr", "lpips", "dists", "top1_agreement", "top5_agreement", "received_share")
 RATES = (0.0, 0.2, 0.5, 1.0)
+Case = tuple[str, str, float]  # table, streams, rate
 STREAMS = ("key", "hci", "card", "caption", "spw", "all")
 WORDS = {"caption", "spw"}
 
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "decay.json")
     arguments = parser.parse_args()
     system = SemanticSystem()
-    rows: dict[tuple[str, str, float], list[dict[str, float]]] = {}
+    rows: dict[Case, dict[str, dict[str, float]]] = {}  # then by picture
     paths = sorted(arguments.folder.glob("*.png"))[: arguments.images]
     messages = [sent(system, images.load(path), arguments.bpp) for path in paths]
     for index, (path, received) in enumerate(zip(paths, messages, strict=True)):
@@ -114,25 +115,33 @@ def main() -> None:
                     seen[picture] = measure(result.image, photo)
                 share = 0.0 if result.received is None else result.received.mean().item()
                 known[arrived] = seen[picture] | {"received_share": share}
-            rows.setdefault(case, []).append(known[arrived])
+            rows.setdefault(case, {})[path.name] = known[arrived]
         seconds = time.perf_counter() - start
         sys.stdout.write(f"{path.name}: {len(known)} receptions, {len(seen)} pictures, {seconds:.0f} s\n")
         sys.stdout.flush()
-    lossless = rows["loss", "all", 0.0]
-    results = [
-        {"table": table, "streams": streams, "loss_rate": rate, "num_images": len(values)}
-        | {name: mean(value[name] for value in values) for name in METRICS}
-        | {"difference": _differences(values, lossless)}
-        for (table, streams, rate), values in rows.items()
-    ]
-    for row in results:
+        document = {
+            "command": "python " + " ".join(sys.argv),
+            "bpp": arguments.bpp,
+            "results": summarise(rows),
+        }
+        arguments.out.write_text(json.dumps(document | provenance(), indent=1) + "\n")  # as far as it is
+    for row in summarise(rows):
         sys.stdout.write(
             f"{row['table']} {row['streams']} {row['loss_rate']}: "
             + "  ".join(f"{name} {row[name]:.4f}" for name in METRICS)
             + "\n"
         )
-    document = {"command": "python " + " ".join(sys.argv), "bpp": arguments.bpp, "results": results}
-    arguments.out.write_text(json.dumps(document | provenance(), indent=1) + "\n")
+
+
+def summarise(rows: dict[Case, dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+    """Means over the pictures that have a case: one without key regions cannot lose their stream."""
+    lossless = rows["loss", "all", 0.0]
+    return [
+        {"table": table, "streams": streams, "loss_rate": rate, "num_images": len(values)}
+        | {name: mean(value[name] for value in values.values()) for name in METRICS}
+        | {"difference": _differences(values, lossless)}
+        for (table, streams, rate), values in rows.items()
+    ]
 
 
 def measure(picture: Tensor, photo: Tensor) -> dict[str, float]:
@@ -142,11 +151,13 @@ def measure(picture: Tensor, photo: Tensor) -> dict[str, float]:
     return dict(zip(METRICS, (value.item() for value in values), strict=False))
 
 
-def _differences(values: list[dict[str, float]], lossless: list[dict[str, float]]) -> dict[str, Any]:
+def _differences(
+    values: dict[str, dict[str, float]], lossless: dict[str, dict[str, float]]
+) -> dict[str, Any]:
     """Mean difference from the lossless message per metric, and the half-width of its 95 % interval."""
     out = {}
     for name in METRICS:
-        gains = [value[name] - other[name] for value, other in zip(values, lossless, strict=True)]
+        gains = [value[name] - lossless[picture][name] for picture, value in values.items()]
         half_width = 1.96 * stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else None
         out[name] = {"mean": mean(gains), "half_width_95": half_width}
     return out
