@@ -82,12 +82,8 @@ class Profile:
         card: dict[str, Any] = json.loads((self._folder / f"{part}.card.json").read_text())
         return card
 
-    def config(self, part: str) -> dict[str, Any]:
-        """What the model of a part is built with."""
-        return self._part(part)[0]
-
     def tensors(self, part: str) -> dict[str, Tensor]:
-        """Tensors of a part as stored: of what is not a network, such as integer tables, or to be mixed."""
+        """Tensors of a part that is not a network, such as integer tables."""
         return self._part(part)[1]
 
     def _part(self, part: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
