@@ -123,7 +123,7 @@ def _key_codec(wanted: TrainingRun) -> None:
 
 
 def _decoder(wanted: TrainingRun) -> None:
-    around = _surroundings(wanted)
+    around = surroundings(wanted)
     stage = DecoderStage(around)
     trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, len(around.photos)) | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"}
@@ -131,7 +131,7 @@ def _decoder(wanted: TrainingRun) -> None:
 
 
 def _perceptual(wanted: TrainingRun) -> None:
-    around, profile = _surroundings(wanted), Profile.open(wanted.profile)
+    around, profile = surroundings(wanted), Profile.open(wanted.profile)
     earlier = profile.card("decoder")
     backbone = profile.build("backbone", EfficientNetLite0)
     stage = PerceptualStage(around, _guided_tensors(profile), backbone)
@@ -144,7 +144,8 @@ def _perceptual(wanted: TrainingRun) -> None:
     _write_guided(wanted, trained.model.guided, card)
 
 
-def _surroundings(wanted: TrainingRun) -> Surroundings:
+def surroundings(wanted: TrainingRun) -> Surroundings:
+    """Frozen networks of the profile, and the photos, for stages of the decoder."""
     profile = Profile.open(wanted.profile)
     enhancer, transform = profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform)
     if "enhancer_ranges" in profile:  # integers: training runs the enhancer once per sample
@@ -172,7 +173,7 @@ def _write_guided(wanted: TrainingRun, model: nn.Module, card: dict[str, Any]) -
 
 
 def _channel(wanted: TrainingRun) -> None:
-    around = _surroundings(wanted)
+    around = surroundings(wanted)
     stage = ChannelStage(around, _guided_tensors(Profile.open(wanted.profile)))
     trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, len(around.photos)) | {
@@ -192,7 +193,7 @@ def _quantise(wanted: TrainingRun) -> None:
 
 def _recover(wanted: TrainingRun) -> None:
     profile = Profile.open(wanted.profile)
-    around = replace(_surroundings(wanted), enhancer=profile.build("enhancer", Enhancer))
+    around = replace(surroundings(wanted), enhancer=profile.build("enhancer", Enhancer))
     channel = profile.tensors("decoder_adapters") if "decoder_adapters" in profile else None
     stage = RecoveryStage(around, _guided_tensors(profile), channel)
     trained = _train(stage, wanted)

@@ -1,6 +1,7 @@
 """Stages of the multimodal decoder: what they train, what they leave alone, what the receiver loads."""
 
 from itertools import count
+from pathlib import Path
 from shutil import copytree
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from semcom.semantic import _networks
 from semcom.train import decoder, loop, recovery, stages
 from semcom.train.adversary import Adversary, ProjectedHeads
 from semcom.train.channel import ChannelStage, erased
+from semcom.train.flow import CaptionedPhotos, FlowStage
 from semcom.train.guided import BATCH, SCENES, GuidedCrops, is_scene
 from semcom.train.stages import TrainingRun, run_stage
 
@@ -185,3 +187,41 @@ def test_noise_falls_on_arrived_latents_alone():
     assert 0 < noisy.sum() < BATCH  # some samples came as bits
     torch.testing.assert_close(hci, (grey + stage.transform.residual(latents)).clamp(0, 1))
     assert torch.equal(detail[:, :, :4].unique(), torch.tensor([1.0]))
+
+
+def flow_batch(count):
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(count, 3, 128, 128, generator=generator)
+    return {"target": target, "text": torch.zeros(count, 40, dtype=torch.long)}
+
+
+def test_the_true_picture_has_no_velocity_error_and_grey_has_that_of_theory(wanted):
+    """At t the velocity of a prediction that is off by d is off by d / (1 - t)."""
+    stage, batch = FlowStage(stages.surroundings(wanted)), flow_batch(4)
+    truth, time = batch["target"] - 0.5, torch.full((4,), 0.5)
+    exact = SimpleNamespace(decoder=lambda *_: truth)
+    grey = SimpleNamespace(decoder=lambda *_: torch.zeros_like(truth))
+    assert stage._error(exact, batch, time).item() == pytest.approx(0, abs=1e-8)
+    expected = (4 * truth / 0.5).square().mean().item()
+    assert stage._error(grey, batch, time).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_flow_trains_the_unet_and_the_decoder_can_start_from_it(wanted):
+    around = stages.surroundings(wanted)
+    stage = FlowStage(around)
+    before = {name: value.clone() for name, value in stage.model.state_dict().items()}
+    trained = loop.run(stage, wanted.folder, 3.0, 0, resume=False)
+    after = trained.model.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    for layer in ("decoder.unet.conv_in.weight", "decoder.missing"):
+        assert layer in moved
+    assert trained.metrics.keys() == {"velocity", "velocity_without_caption"}
+    decoder.DecoderStage(around).model.load_state_dict(after)
+
+
+def test_captioned_photos_are_whole(photos):
+    files = sorted(Path(photos).glob("*.png"))
+    samples = CaptionedPhotos(files, SimpleNamespace(), None, seed=0)
+    first, again = samples[0], samples[0]
+    assert first["target"].shape == (3, 128, 128) and first["text"].shape == (40,)
+    assert torch.equal(first["target"], again["target"])
