@@ -95,7 +95,7 @@ def _enhancer(wanted: TrainingRun) -> None:
     trained = _train(stage, wanted)
     card = _card(stage, trained, wanted, len(photos)) | {
         "started_from": origin,
-        "losses": "LPIPS-Alex + 0.5·L1 + 1.5·DISTS (half of each batch)",
+        "losses": "LPIPS-Alex + 0.25·L1 + 2.5·DISTS",
         "earlier_run": earlier,
     }
     write_part(wanted.profile, "enhancer", {"num_blocks": 12}, trained.model.state_dict(), card)
