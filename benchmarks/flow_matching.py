@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from semcom.provenance import provenance
 from semcom.train.decoder import DecoderStage
@@ -43,9 +42,9 @@ def train(arm: str, wanted: TrainingRun, threads: int) -> dict[str, Any]:
         flow = FlowStage(around)
         trained = run(flow, wanted.folder / arm / "flow", pretraining, wanted.seed, resume=True)
         row["flow"] = summary(trained, flow.batch_size)
-        decoder.model.load_state_dict(trained.model.state_dict())
-        nn.init.zeros_(decoder.guided.decoder.rgb.weight)
-        nn.init.zeros_(decoder.guided.decoder.rgb.bias)  # type: ignore[arg-type]
+        untrained = decoder.model.state_dict()
+        last_layer = {name: untrained[name] for name in untrained if name.startswith("decoder.rgb.")}
+        decoder.model.load_state_dict(trained.model.state_dict() | last_layer)
     rest = wanted.minutes - pretraining
     trained = run(decoder, wanted.folder / arm / "decoder", rest, wanted.seed, resume=True)
     return row | {"decoder": summary(trained, decoder.batch_size)}
@@ -62,7 +61,7 @@ def main() -> None:
     )
     parser.add_argument("--data", nargs="+", required=True)
     parser.add_argument("--validation", nargs="+", required=True)
-    parser.add_argument("--minutes", type=float, default=15.0, help="of training, per arm")
+    parser.add_argument("--minutes", type=float, default=24.0, help="of training, per arm")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs/flow_matching"))
     parser.add_argument("--out", type=Path, default=RESULTS / "flow_matching.json")

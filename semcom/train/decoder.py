@@ -15,7 +15,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
@@ -146,8 +146,7 @@ class DecoderStage:
         around = self.around
         samples = GuidedCrops(around.validation, around.vocabulary, around.extractor, seed=1, guided=True)
         for start in range(0, count * BATCH, BATCH):
-            items = [samples[i] for i in range(start, start + BATCH)]
-            yield {name: torch.stack([item[name] for item in items]) for name in items[0]}
+            yield default_collate([samples[i] for i in range(start, start + BATCH)])
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from semcom.models.fsq import LEVELS
 from semcom.models.grid import CELL, HCI_SCALE
@@ -80,8 +80,7 @@ class FlowStage:
         totals = {"velocity": 0.0, "velocity_without_caption": 0.0}
         starts = range(0, _VALIDATION_SAMPLES, size)
         for start in starts:
-            items = [samples[i] for i in range(start, start + size)]
-            batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+            batch = default_collate([samples[i] for i in range(start, start + size)])
             time = torch.tensor((0.1, 0.3, 0.5, 0.8)).repeat(size // 4)
             for name, text in (("velocity", 1), ("velocity_without_caption", 0)):
                 torch.manual_seed(start)
