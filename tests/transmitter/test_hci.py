@@ -24,7 +24,7 @@ def sizes(thumb):
 
 def test_the_payload_fits_and_the_next_finer_one_does_not(thumb, sizes):
     kept = hci.distinct_qualities()
-    for limit in (sizes[1] + 1, sizes[27] + 1, sizes[39], sizes[50] - 1, sizes[63] - 1, sizes[63], 10**6):
+    for limit in (sizes[17], sizes[27] + 1, sizes[39], sizes[50] - 1, sizes[63] - 1, sizes[63], 10**6):
         payload, quality = hci.Search(thumb).finest(lambda n, limit=limit: n <= limit)
         assert payload == hci.encode(thumb, quality)
         assert len(payload) <= limit
