@@ -40,7 +40,7 @@ RESULTS = Path(__file__).parent / "results"
 METRICS = ("psnr", "lpips", "dists", "top1_agreement", "top5_agreement", "received_share")
 RATES = (0.0, 0.2, 0.5, 1.0)
 Case = tuple[str, str, float]  # table, streams, rate
-STREAMS = ("key", "hci", "card", "caption", "spw", "all")
+STREAMS = ("key", "texture", "hci", "card", "caption", "spw", "all")
 WORDS = {"caption", "spw"}
 
 

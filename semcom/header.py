@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from semcom.models.grid import REDUCTIONS
 
 _FORMAT = ">BHHBBB"
-HEADER_VERSION = 4
+HEADER_VERSION = 5
+_TEXTURE_BIT = 4  # above the grain
 NUM_BYTES = struct.calcsize(_FORMAT)
 
 
@@ -26,7 +27,8 @@ class Header:
         reduction: of the HCI below a quarter of the picture, 1, 2 or 4.
         key_packets: packets of the key stream.
         grain: level of the film grain, 0–15 (`semcom.models.grain`).
-        has_card, has_caption, has_words: whether a colour card, a caption and pseudo-words were sent.
+        has_texture, has_card, has_caption, has_words: whether the texture, a colour card, a caption and
+            pseudo-words were sent.
     """
 
     width: int
@@ -35,6 +37,7 @@ class Header:
     reduction: int
     key_packets: int
     grain: int
+    has_texture: bool
     has_card: bool
     has_caption: bool
     has_words: bool
@@ -43,15 +46,17 @@ class Header:
         """Eight bytes, big-endian."""
         first = HEADER_VERSION << 3 | self.has_words << 2 | self.has_caption << 1 | self.has_card
         hci = REDUCTIONS.index(self.reduction) << 6 | self.quality
-        return struct.pack(_FORMAT, first, self.width, self.height, hci, self.key_packets, self.grain)
+        fine = self.has_texture << _TEXTURE_BIT | self.grain
+        return struct.pack(_FORMAT, first, self.width, self.height, hci, self.key_packets, fine)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Header:
         """Inverse of `to_bytes`. Raises `HeaderError`."""
         if len(data) != NUM_BYTES or data[0] >> 3 != HEADER_VERSION:
             raise HeaderError(f"not a semantic header of version {HEADER_VERSION}: {data.hex()!r}")
-        first, width, height, hci, key_packets, grain = struct.unpack(_FORMAT, data)
-        flags = bool(first & 1), bool(first & 2), bool(first & 4)
+        first, width, height, hci, key_packets, fine = struct.unpack(_FORMAT, data)
+        flags = bool(fine >> _TEXTURE_BIT), bool(first & 1), bool(first & 2), bool(first & 4)
+        grain = fine & ((1 << _TEXTURE_BIT) - 1)
         if hci >> 6 >= len(REDUCTIONS):
             raise HeaderError(f"not a semantic header: unknown HCI size in {data.hex()!r}")
         return cls(width, height, hci & 63, REDUCTIONS[hci >> 6], key_packets, grain, *flags)

@@ -38,7 +38,7 @@ class Stream:
     """One named part of a message.
 
     Attributes:
-        name: `header`, `card`, `mask`, `caption`, `spw`, `hci`, `key`, or `image` for a baseline.
+        name: `header`, `card`, `mask`, `caption`, `spw`, `hci`, `texture`, `key`, or `image` for a baseline.
         protection: class that decides its MCS.
         chunks: pieces that decode independently of each other; one packet each.
     """

@@ -1,6 +1,6 @@
 """Messages as packets: one chunk, one packet; what is erased on the way is marked at the receiver.
 
-    byte 0   version (3 bits) │ stream (3 bits) │ index high bits (2 bits)
+    byte 0   version (2 bits) │ stream (4 bits) │ index high bits (2 bits)
     byte 1   index low bits (8 bits)
     byte 2…  content
 
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from semcom.message import AnalogStream, Message, PacketSize, ReceivedStream, Stream
 
-VERSION = 0
+VERSION = 1
 HEADER_BYTES = 2
 MAX_CHUNKS = 1024
-STREAMS = ("header", "card", "mask", "caption", "spw", "hci", "key", "image")
+STREAMS = ("header", "card", "mask", "caption", "spw", "hci", "texture", "key", "image")
 
 
 class PacketError(ValueError):
@@ -90,11 +90,14 @@ def _header(stream: Stream, index: int) -> bytes:
         raise ValueError(f"unknown stream {stream.name!r}; known: {', '.join(STREAMS)}")
     if index >= MAX_CHUNKS:
         raise ValueError(f"stream {stream.name} has more than {MAX_CHUNKS} chunks")
-    return (VERSION << 13 | STREAMS.index(stream.name) << 10 | index).to_bytes(HEADER_BYTES, "big")
+    return (VERSION << 14 | STREAMS.index(stream.name) << 10 | index).to_bytes(HEADER_BYTES, "big")
 
 
 def _parse(data: bytes) -> tuple[str, int]:
     word = int.from_bytes(data[:HEADER_BYTES], "big")
-    if len(data) < HEADER_BYTES or word >> 13 != VERSION:
+    if len(data) < HEADER_BYTES or word >> 14 != VERSION:
         raise PacketError(f"not a packet of version {VERSION}: starts with {data[:HEADER_BYTES].hex()!r}")
-    return STREAMS[word >> 10 & 7], word & 0x3FF
+    stream = word >> 10 & 15
+    if stream >= len(STREAMS):
+        raise PacketError(f"not a packet of a known stream: starts with {data[:HEADER_BYTES].hex()!r}")
+    return STREAMS[stream], word & 0x3FF

@@ -14,6 +14,7 @@ def _semantic(
     key_area: float = 0.3,
     key_share: float | None = None,
     card: bool = True,
+    texture: bool = True,
     caption: str = "auto",
     captioner: str | None = None,
     points: Sequence[Sequence[float]] = (),
@@ -38,6 +39,7 @@ def _semantic(
         key_mask=None if mask is None else load_mask(mask),
         prompts=make_prompts(points, boxes, key_class),
         card=card,
+        texture=texture,
         caption=caption,
         num_words=num_words,
     )

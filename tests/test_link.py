@@ -14,6 +14,8 @@ from channels.spec import LinkSpec
 from semcom.link import ChannelLink, PerfectLink, transmit
 from semcom.message import Budget, BudgetError, Protection, ReceivedMessage, ReceivedStream
 from semcom.metrics.psnr import psnr
+from semcom.models import texture
+from semcom.models.grid import pad_to_grid
 from semcom.packets import bits_on_wire, bpp, pack, packet_sizes
 from semcom.profile import ProfileError
 from semcom.semantic import SemanticSystem
@@ -51,8 +53,9 @@ def erase(received: ReceivedMessage, name: str, which=lambda index: True) -> Rec
 
 
 def test_message_has_the_streams_of_the_design(message):
-    assert [s.name for s in message.streams] == ["header", "card", "mask", "caption", "spw", "hci", "key"]
-    assert message["hci"].protection is Protection.BASE
+    names = ["header", "card", "mask", "caption", "spw", "hci", "texture", "key"]
+    assert [s.name for s in message.streams] == names
+    assert message["hci"].protection is message["texture"].protection is Protection.BASE
     assert len(message["hci"].chunks) == 1
     assert message["key"].protection is Protection.DETAIL
     assert {message[n].protection for n in ("header", "card", "mask", "caption", "spw")} == {
@@ -98,7 +101,7 @@ def test_budget_in_channel_uses_is_kept_exactly(semantic, small_photo, link):
     assert 4500 < spent <= 6000
 
 
-def test_a_smaller_budget_drops_key_then_words_then_card_then_refuses(semantic, small_photo):
+def test_a_smaller_budget_drops_key_then_words_then_texture_then_card_then_refuses(semantic, small_photo):
     height, width = small_photo.shape[-2:]
     limit = Budget.of_bpp(0.001, width, height)
     with pytest.raises(BudgetError, match="the smallest that works is") as caught:
@@ -115,8 +118,9 @@ def test_a_smaller_budget_drops_key_then_words_then_card_then_refuses(semantic, 
     assert sent == [
         {"header", "hci"},
         {"header", "card", "hci"},
-        {"header", "card", "caption", "spw", "hci"},
-        {"header", "card", "caption", "spw", "mask", "key", "hci"},
+        {"header", "card", "hci", "texture"},
+        {"header", "card", "caption", "spw", "hci", "texture"},
+        {"header", "card", "caption", "spw", "mask", "key", "hci", "texture"},
     ]
 
 
@@ -132,7 +136,7 @@ def test_key_packets_make_key_regions_more_faithful(semantic, small_photo):
     """At a rate where the HCI is coarse, as it is in use, and with the whole picture key."""
     everywhere = torch.ones(small_photo.shape[-2:], dtype=torch.bool)
     system = with_options(semantic, key_mask=everywhere, key_share=1.0)
-    (received,) = PerfectLink().send([system.encode(small_photo, Budget.of_bpp(0.15, 200, 150))], 0.0, [0])
+    (received,) = PerfectLink().send([system.encode(small_photo, Budget.of_bpp(0.17, 200, 150))], 0.0, [0])
     whole, without = semantic.decode(received), semantic.decode(erase(received, "key"))
     assert whole.received.all()
     # Means over 4×4 pixels: what lies below is texture, which is generated either way.
@@ -179,6 +183,18 @@ def test_words_guide_the_picture_or_are_said_to_be_lost(semantic, lossless, stre
     assert psnr(lost.image[None], whole.image[None]).item() > 30
 
 
+def test_texture_makes_detail_as_strong_as_it_was_or_is_said_to_be_lost(semantic, small_photo, lossless):
+    received, whole = lossless
+    lost = semantic.decode(erase(received, "texture"))
+    assert "texture lost" in lost.notes and "texture lost" not in whole.notes
+    original = texture.measure(pad_to_grid(small_photo)[None], texture.BLOCK)
+    errors = [
+        (texture.measure(pad_to_grid(result.image)[None], texture.BLOCK) - original).abs().mean()
+        for result in (whole, lost)
+    ]
+    assert errors[0] < 0.9 * errors[1]
+
+
 def test_own_caption_none_and_background(semantic, small_photo):
     height, width = small_photo.shape[-2:]
     whole = torch.ones(height, width, dtype=torch.bool)
@@ -216,7 +232,8 @@ def test_options_steer_the_key_area(semantic, small_photo):
     height, width = small_photo.shape[-2:]
     semantic_without = type(semantic).__new__(type(semantic))
     semantic_without.__dict__.update(
-        semantic.__dict__, options=TransmitOptions(key_area=0, card=False, caption="none", num_words=0)
+        semantic.__dict__,
+        options=TransmitOptions(key_area=0, card=False, texture=False, caption="none", num_words=0),
     )
     message = semantic_without.encode(small_photo, generous(small_photo))
     assert [s.name for s in message.streams] == ["header", "hci"]

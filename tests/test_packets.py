@@ -78,9 +78,9 @@ def test_a_packet_never_spans_two_streams(message):
 
 
 def test_wire_format():
-    """Version 0, stream `hci` (5 of 8), index 0x201: bits 000 101 10 00000001."""
+    """Version 1, stream `hci` (5 of 9), index 0x201: bits 01 0101 10 00000001."""
     message = Message((Stream("hci", Protection.BASE, (b"",) * 0x201 + (b"\xaa",)),), 64, 64)
-    assert pack(message)[-1].data == bytes([0b00010110, 0b00000001, 0xAA])
+    assert pack(message)[-1].data == bytes([0b01010110, 0b00000001, 0xAA])
     assert pack(message)[-1].protection == "base"
 
 
@@ -94,9 +94,9 @@ def test_foreign_bytes_raise_nothing_but_packet_errors(data):
     assert data[HEADER_BYTES:] in stream.chunks
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", b"\x20\x00a", b"\x04\x00a", b"\x18\x02a"])
+@pytest.mark.parametrize("data", [b"", b"\x40", b"\x00\x00a", b"\x44\x00a", b"\x5c\x02a", b"\x7c\x00a"])
 def test_not_of_this_message(data):
-    """Too short, of version 1, of stream `card`, and chunk 2 of two."""
+    """Too short, of version 0, of stream `card`, chunk 2 of two, and of no known stream."""
     message = Message((Stream("key", Protection.DETAIL, (b"a", b"b")),), 64, 64)
     with pytest.raises(PacketError):
         unpack(message, [data])

@@ -76,6 +76,7 @@ def send(
         Path | None, typer.Option(help="Picture of the photo's size, bright where it is to be key.")
     ] = None,
     card: Annotated[bool, typer.Option(help="Send the colour card that stands in for a lost HCI.")] = True,
+    texture: Annotated[bool, typer.Option(help="Send how much fine detail there is where.")] = True,
     caption: Annotated[
         str, typer.Option(help="auto, none, background (of what is not key), or your own caption.")
     ] = "auto",
@@ -120,6 +121,7 @@ def send(
             key_mask=None if mask is None else load_mask(mask),
             prompts=Prompts(parse_points(points or []), parse_boxes(boxes or []), key_class),
             card=card,
+            texture=texture,
             caption=caption,
             num_words=num_words,
         )

@@ -91,7 +91,7 @@ class DISTSNetwork(nn.Module):
 
 
 def _describe(x: Tensor) -> Features:
-    flat = x.flatten(2)
+    flat = x.flatten(2).float()  # also under autocast: means of half-precision sums would drift
     mean = flat.mean(2)
     centred = flat - mean[..., None]
     return Features(centred, mean, _dot(centred, centred))

@@ -13,7 +13,7 @@ LZMA's), with a 48-bit state so that no table of up to 2**16 loses precision.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 MAX_TOTAL_BITS = 16
 _STATE_BITS = 48
@@ -154,13 +154,19 @@ def encode_symbols(symbols: Iterable[int], tables: Iterable[Table], total_bits: 
 
 def decode_symbols(data: bytes, tables: Iterable[Table], total_bits: int) -> list[int]:
     """One symbol per table. Damaged data gives other symbols of the tables, never an error."""
+    return list(map(decode_symbols_in_turn(data, total_bits), tables))
+
+
+def decode_symbols_in_turn(data: bytes, total_bits: int) -> Callable[[Table], int]:
+    """Reads the next symbol with a table that may depend on those before."""
     decoder = Decoder(data)
-    symbols = []
-    for table in tables:
+
+    def read(table: Table) -> int:
         symbol = bisect_right(table, decoder.decode_target(total_bits)) - 1
         decoder.advance(table[symbol], table[symbol + 1], total_bits)
-        symbols.append(symbol)
-    return symbols
+        return symbol
+
+    return read
 
 
 def _width(width: int, step: int, cum_low: int, cum_high: int, total_bits: int) -> int:

@@ -50,8 +50,8 @@ def encode(picture: NDArray[np.uint8], quality: int, speed: int = 2, for_restora
         picture: [h,w,3] uint8 RGB.
         quality: 0 (smallest) to 63 and beyond, Pillow's AVIF scale of 0–100.
         speed: libaom's effort, 0 (slowest) to 10; 2 is 8 % smaller than 6 at equal PSNR.
-        for_restoration: without CDEF, loop restoration and blocks of 4 pixels, and sharper; True for a receiver that
-            restores the picture by a network.
+        for_restoration: without CDEF, loop restoration and blocks of 4 pixels, and sharper; True for a
+            receiver that restores the picture by a network.
 
     Returns:
         The payload that `decode` reads.

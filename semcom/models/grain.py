@@ -30,6 +30,11 @@ def measure(image: Tensor) -> int:
     return min(round(_level(image) / _STEP), LEVELS - 1)
 
 
+def grey_levels(level: int) -> float:
+    """Standard deviation in luma of a level, in grey levels of 255."""
+    return 255 * _STEP * level
+
+
 def add(image: Tensor, level: int, seed: int) -> Tensor:
     """Picture [3,H,W] in [0,1] with as much grain as it lacks to `level`; the same seed, the same grain."""
     missing = (level * _STEP) ** 2 - _level(image) ** 2

@@ -1,10 +1,11 @@
 """The ×4 restoration trunk: residual-in-residual dense blocks (ESRGAN, arXiv 1809.00219).
 
-    x [B,3,h,w] ─ conv_first ─┬─ RRDB × n ─ conv_body ─(+)─ ↑2 conv_up1 ─ ↑2 conv_up2 ─ conv_hr ─ conv_last
-                              └────────────────────────┘
+    x ─ conv_first ─┬─ RRDB × n ─ conv_body ─(+)─ ↑2 conv_up1 ─ ↑2 conv_up2 ─ conv_hr ─(·)─ conv_last
+                    └─────────────────────────┘         last planes of x ─── amplify ───┘
 
 Layer names and constants follow Real-ESRGAN (arXiv 2107.10833), whose published weights start the
-enhancer of profile `tiny`.
+enhancer of profile `tiny`. `amplify` is ours: planes at the input's size (the texture's level) scale the last
+features, so that the strength of fine detail can be told to the network directly.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 _SLOPE = 0.2
 _RESIDUAL_SCALE = 0.2
+SCALE = 4
+_AMPLIFY_GAIN = 8.0  # the optimiser's steps are small beside the factors that textures differ by
 
 
 class DenseBlock(nn.Module):
@@ -79,18 +82,44 @@ def _fold(weight: Tensor, dim: int, phase: int) -> Tensor:
     return torch.stack((a, b + c) if phase == 0 else (a + b, c), dim)
 
 
+class Amplify(nn.Module):
+    """Features at full size, each multiplied by 1 plus what planes at a quarter of the size ask for.
+
+    Args:
+        planes: channels of the planes.
+        channels: of the features.
+    """
+
+    def __init__(self, planes: int, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(planes, channels, 1, bias=False)
+        nn.init.zeros_(self.conv.weight)
+
+    def forward(self, x: Tensor, source: Tensor) -> Tensor:
+        """[B,C,4h,4w], and [B,P or more,h,w] whose last channels are the planes → [B,C,4h,4w]."""
+        factors = 1 + _AMPLIFY_GAIN * self.conv(source[:, -self.conv.in_channels :])
+        blocks = x.unflatten(3, (-1, SCALE)).unflatten(2, (-1, SCALE))
+        return (blocks * factors[:, :, :, None, :, None]).flatten(4, 5).flatten(2, 3)
+
+
 class RRDBNet(nn.Module):
     """RGB in [0,1] at quarter size to RGB at full size (not clipped).
 
     Args:
         num_blocks: RRDBs in the trunk; the published network has 23.
-        in_channels: 3, or more when constant planes (the coding quality) come with the picture.
+        in_channels: 3, or more when planes (the coding quality) come with the picture.
+        amplifiers: how many of the last input channels scale the last features.
         channels: feature width.
         growth: width each dense layer adds.
     """
 
     def __init__(
-        self, num_blocks: int = 12, in_channels: int = 3, channels: int = 64, growth: int = 32
+        self,
+        num_blocks: int = 12,
+        in_channels: int = 3,
+        amplifiers: int = 0,
+        channels: int = 64,
+        growth: int = 32,
     ) -> None:
         super().__init__()
         self.conv_first = nn.Conv2d(in_channels, channels, 3, padding=1)
@@ -99,6 +128,7 @@ class RRDBNet(nn.Module):
         self.conv_up1 = NearestUpConv(channels)
         self.conv_up2 = NearestUpConv(channels)
         self.conv_hr = nn.Conv2d(channels, channels, 3, padding=1)
+        self.amplify = Amplify(amplifiers, channels) if amplifiers else None
         self.conv_last = nn.Conv2d(channels, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,7 +137,8 @@ class RRDBNet(nn.Module):
         deep = shallow + self.conv_body(self.body(shallow))
         y = F.leaky_relu(self.conv_up1(deep), _SLOPE)
         y = F.leaky_relu(self.conv_up2(y), _SLOPE)
-        return self.conv_last(F.leaky_relu(self.conv_hr(y), _SLOPE))
+        y = F.leaky_relu(self.conv_hr(y), _SLOPE)
+        return self.conv_last(y if self.amplify is None else self.amplify(y, x))
 
     def convolution_shapes(self) -> list[tuple[str, tuple[int, ...]]]:
         """(layer name, weight shape) in network order: the order of the published file."""

@@ -1,7 +1,8 @@
 """Receiver: whatever arrived becomes a picture.
 
 hci ──► AV1 decoder ──(+ key latents)──► enhancer ──► x0 ──► MGDD ──► grain ──► picture
-mask, key packets ──► latents, holes ────────┴────────────────┘ ▲
+texture, key packets ─► fine detail ─────────┤                ▲
+mask, key packets ──► latents, holes ────────┴────────────────┘
 caption, spw ──────────────────────────────────► tokens ────────┘
 
 When the HCI is lost, the colour card is the picture.
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from semcom.header import Header
 from semcom.message import ReceivedMessage, Reconstruction
-from semcom.models import fsq, grain, hci_picture, key_bitstream, keymap
+from semcom.models import fsq, grain, hci_picture, key_bitstream, keymap, texture, texture_code
 from semcom.models.caption_code import CaptionCoder
 from semcom.models.fsq import FSQ
 from semcom.models.grid import key_grid, padded_size
@@ -88,17 +89,19 @@ class Receiver:
         with clock("parse"):
             thumb = self._hci(received, header)
             key_map, latents, arrived = self._key(received, header)
+            shapes, refinement = latents[:-1], latents[-1]
             caption, words = self._caption(received), self._words(received)
         notes = _losses(received, header)
         if thumb is None:
             image = self._sketch(received, header)
         else:
-            source = (thumb + self.transform.residual(latents[None])[0]).clamp(0, 1)
+            fine = self._texture(received, thumb, header, refinement)
+            source = (thumb + self.transform.residual(shapes[None])[0]).clamp(0, 1)
             detail = arrived[None].float().repeat_interleave(CELL_SIDE, 1).repeat_interleave(CELL_SIDE, 2)
             with clock("enhance"):
-                x0 = self.enhancer.restore(source, header.quality, detail)
+                x0 = self.enhancer.restore(source, header.quality, detail, fine)
             with clock("decode"):
-                guidance = self._guidance(source, caption, words, latents, key_map, arrived)
+                guidance = self._guidance(source, caption, words, shapes, key_map, arrived)
                 image = denoise(self.decoder, x0[None], guidance, self.options.steps, self.options.seed)[0]
                 image = grain.add(image, header.grain, self.options.seed)
         return Reconstruction(
@@ -116,6 +119,18 @@ class Receiver:
         if payload is None:
             return None
         return hci_picture.decode(payload, header.width, header.height, header.reduction)
+
+    def _texture(
+        self, received: ReceivedMessage, thumb: Tensor, header: Header, refinement: Tensor
+    ) -> Tensor:
+        """Planes [3,h,w] for the enhancer, with what the key stream adds; zero where no texture arrived."""
+        data = next(iter(received.chunks("texture")), None)
+        if data is None:
+            return torch.zeros(texture.PLANES, *thumb.shape[-2:])
+        expectation = texture.expected(thumb[None], torch.tensor([float(header.quality)]))
+        surprises = torch.from_numpy(texture_code.decode(data, *expectation.shape[1:]))[None].float()
+        known = texture.known(expectation, surprises, (refinement.shape[0], refinement.shape[1]))
+        return texture.planes(texture.refined(known, refinement[None]))[0]
 
     def _caption(self, received: ReceivedMessage) -> str | None:
         data = next(iter(received.chunks("caption")), None)
@@ -152,7 +167,10 @@ class Receiver:
         return from_card(card, header.width, header.height, (height, width))
 
     def _key(self, received: ReceivedMessage, header: Header) -> tuple[Tensor, Tensor, Tensor]:
-        """Key map, latents and arrived cells; without the mask the key packets cannot be read."""
+        """Key map, latents and arrived cells; without the mask the key packets cannot be read.
+
+        The last latent of a cell refines its texture.
+        """
         grid = key_grid(header.width, header.height)
         mask = next(iter(received.chunks("mask")), None)
         key_map = torch.zeros(grid, dtype=torch.bool) if mask is None else keymap.decode(mask, *grid)
@@ -170,6 +188,7 @@ def _losses(received: ReceivedMessage, header: Header) -> list[str]:
     for name, stream, sent in (
         ("caption", "caption", header.has_caption),
         ("pseudo-words", "spw", header.has_words),
+        ("texture", "texture", header.has_texture),
     ):
         if sent and next(iter(received.chunks(stream)), None) is None:
             notes.append(f"{name} lost")

@@ -1,9 +1,9 @@
 """Enhancer: `x0 = R(T)`, the first full-size picture, restored from the quarter-size HCI alone.
 
 R is the ×4 restoration trunk of `semcom.models.rrdb`, started from Real-ESRGAN's weights, pruned to
-every other block and fine-tuned on AV1-coded thumbnails by the stage `enhancer`. Two more input planes
-say what it may lean on: the coding quality, which the header carries anyway, and where key latents have
-refined the HCI.
+every other block and fine-tuned on AV1-coded thumbnails by the stage `enhancer`. More input planes say what
+it may lean on: the coding quality, which the header carries anyway, where key latents have refined the HCI,
+and how much fine detail there is (`semcom.models.texture`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semcom.models.rrdb import RRDBNet
+from semcom.models import texture
+from semcom.models.rrdb import SCALE, RRDBNet
 
-SCALE = 4
 _MARGIN = 8  # HCI pixels of context around a tile
 _RIM = 2  # reflected around the picture: hides the zero padding of the convolutions
 _TILE = 192  # HCI pixels: a 768×512 picture in one piece; bounds memory at any size
@@ -31,45 +31,47 @@ class Enhancer(nn.Module):
 
     def __init__(self, num_blocks: int = 12) -> None:
         super().__init__()
-        self.trunk = RRDBNet(num_blocks=num_blocks, in_channels=5)
+        self.trunk = RRDBNet(num_blocks, in_channels=5 + texture.PLANES, amplifiers=texture.PLANES)
 
-    def forward(self, hci: Tensor, quality: Tensor, detail: Tensor) -> Tensor:
+    def forward(self, hci: Tensor, quality: Tensor, detail: Tensor, texture: Tensor) -> Tensor:
         """One tile or crop.
 
         Args:
             hci: [B,3,h,w] in [0,1].
             quality: [B] AV1 quality, 0–63.
             detail: [B,1,h,w] 1 where key latents arrived and are already added to `hci`, else 0.
+            texture: [B,3,h,w] planes of the texture, zero where it is unknown.
 
         Returns:
             [B,3,4h,4w], not clipped.
         """
         plane = (quality / 63).to(hci.dtype).view(-1, 1, 1, 1).expand(-1, 1, *hci.shape[-2:])
-        planes = torch.cat((hci, plane, detail), 1)
+        planes = torch.cat((hci, plane, detail, texture), 1)
         precision = self.trunk.conv_first.weight.dtype
         return self.trunk(planes.to(precision, memory_format=torch.channels_last)).float()
 
     @torch.inference_mode()
-    def restore(self, hci: Tensor, quality: int, detail: Tensor) -> Tensor:
+    def restore(self, hci: Tensor, quality: int, detail: Tensor, texture: Tensor) -> Tensor:
         """Whole picture, tile by tile with overlapping context.
 
         Args:
             hci: [3,h,w] in [0,1], with the key latents added.
             quality: AV1 quality, 0–63.
             detail: [1,h,w] 1 where key latents arrived.
+            texture: [3,h,w] planes of the texture, zero where it is unknown.
 
         Returns:
             [3,4h,4w] in [0,1].
         """
         height, width = hci.shape[-2:]
         level = torch.tensor([float(quality)])
-        padded = pad_reflect(torch.cat((hci, detail))[None], _RIM)
+        padded = pad_reflect(torch.cat((hci, detail, texture))[None], _RIM)
         out = hci.new_empty(3, SCALE * height, SCALE * width)
         for y, x in _tiles(height, width):
             h, w = min(_TILE, height - y), min(_TILE, width - x)
             top, left = max(0, y + _RIM - _MARGIN), max(0, x + _RIM - _MARGIN)
             window = padded[:, :, top : y + _RIM + h + _MARGIN, left : x + _RIM + w + _MARGIN]
-            tile = self(window[:, :3], level, window[:, 3:])[0]
+            tile = self(window[:, :3], level, window[:, 3:4], window[:, 4:])[0]
             dy, dx = SCALE * (y + _RIM - top), SCALE * (x + _RIM - left)
             core = tile[:, dy : dy + SCALE * h, dx : dx + SCALE * w]
             out[:, SCALE * y : SCALE * (y + h), SCALE * x : SCALE * (x + w)] = core

@@ -167,7 +167,7 @@ class Int8Trunk(nn.Module):
 
     def __init__(self, trunk: RRDBNet, ranges: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.conv_first, self.conv_last = trunk.conv_first, trunk.conv_last
+        self.conv_first, self.amplify, self.conv_last = trunk.conv_first, trunk.amplify, trunk.conv_last
         self.body = nn.Sequential(
             *(_Int8RRDB(b, r) for b, r in zip(trunk.body, ranges["dense"], strict=True))  # type: ignore[arg-type]
         )
@@ -183,7 +183,8 @@ class Int8Trunk(nn.Module):
         y = self.conv_body(self.body(shallow)).add_(shallow)
         y = self.conv_up2(self.conv_up1(y), _SLOPE)
         y = self.conv_hr(y, _SLOPE)
-        result: Tensor = self.conv_last(F.leaky_relu_(y, _SLOPE))
+        y = F.leaky_relu_(y, _SLOPE)
+        result: Tensor = self.conv_last(y if self.amplify is None else self.amplify(y, x))
         return result
 
 
@@ -191,12 +192,13 @@ _OUTER = ("conv_body", "conv_up1", "conv_up2", "conv_hr")
 
 
 @torch.inference_mode()
-def observe(enhancer: Enhancer, crops: Sequence[tuple[Tensor, Tensor, Tensor]]) -> dict[str, Tensor]:
+def observe(enhancer: Enhancer, crops: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]) -> dict[str, Tensor]:
     """Value ranges of the trunk's activations on calibration crops.
 
     Args:
         enhancer: trained, float32.
-        crops: what the enhancer takes: (hci [1,3,h,w], quality [1], detail [1,1,h,w]).
+        crops: what the enhancer takes: (hci [1,3,h,w], quality [1], detail [1,1,h,w],
+            texture [1,3,h,w]).
 
     Returns:
         `dense` [blocks,3,5,2] and `outer` [4,2]: lowest and highest value over the crops.

@@ -24,7 +24,7 @@ from semcom.models.key_transform import KeyTransform
 from semcom.models.pseudo_words import PseudoWordEncoder
 from semcom.receiver.decoder import Guidance, MultimodalDecoder, schedule, to_diffusion
 from semcom.receiver.enhancer import Enhancer
-from semcom.train.enhancer import refine
+from semcom.train.enhancer import refine, texture_planes
 from semcom.train.guided import BATCH, SCENES, GuidedCrops
 from semcom.transmitter.features import FeatureExtractor
 
@@ -121,7 +121,8 @@ class DecoderStage:
         with torch.no_grad():
             hci, detail, latents = self.refined({**batch, "arrived": arrived})
             quality = batch["quality"][:CROPS]
-            restored = self.enhancer(hci[:CROPS], quality, detail[:CROPS]).clamp(0, 1)
+            fine = texture_planes({**batch, "arrived": arrived})[:CROPS]
+            restored = self.enhancer(hci[:CROPS], quality, detail[:CROPS], fine).clamp(0, 1)
             x0 = torch.cat((restored, batch["scene_card"][CROPS:]))
             target = torch.cat((batch["target"][:CROPS], batch["scene"][CROPS:]))
         words = model.words.fsq(model.words(batch["features"], num_words))

@@ -1,8 +1,8 @@
 """Stage `enhancer`: the restoration trunk learns AV1 thumbnails (LPIPS + 0.25·L1 + 2.5·DISTS).
 
 Starts from the profile's enhancer, or from Real-ESRGAN ×4 (BSD-3-Clause) pruned to every other block.
-Key latents refine random parts of the thumbnails, as they will on the link. No adversary: the published
-network's texture prior is kept by the two perceptual losses.
+Key latents refine random parts of the thumbnails, as they will on the link, and the texture is mostly known.
+No adversary: the published network's texture prior is kept by the two perceptual losses.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from torch.utils.data import Dataset
 from semcom import pretrained
 from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
+from semcom.models import texture
+from semcom.models.grid import CELL
 from semcom.models.key_transform import CELL_SIDE, KeyTransform
 from semcom.models.rrdb import prune_blocks
 from semcom.receiver.enhancer import Enhancer
 from semcom.train.data import QUALITIES, CodedCrops, KeyCrops
+from semcom.train.precision import half_precision
 
 _PUBLISHED_BLOCKS = 23
 # At a quarter size most pixels of a small crop see the border: 128 stopped helping after four hours, and 256
 # gained more DISTS from half as many samples as 192.
 _CROP = 256
+_TEXTURE_LOST = 0.1
+_JITTER = 0.3  # octaves: the transmitter rounds to what is cheap to send, not always to what is nearest
 
 
 class EnhancerStage:
@@ -41,8 +46,8 @@ class EnhancerStage:
 
     name = "enhancer"
     batch_size = 2
-    learning_rate = 1.5e-4
-    ema_decay = 0.995
+    learning_rate = 8e-5
+    ema_decay = 0.998
 
     def __init__(
         self, photos: Sequence[Path], validation: Sequence[Path], transform: KeyTransform, start: Enhancer
@@ -60,24 +65,32 @@ class EnhancerStage:
         """Weighted terms; see the module docstring."""
         target = batch["target"].contiguous(memory_format=torch.channels_last)
         hci, detail, _ = refine(self.transform, batch)
-        output = self.model(hci, batch["quality"], detail)
-        return {
-            "lpips": self.lpips(output, target).mean(),
-            "l1": 0.25 * (output - target).abs().mean(),
-            "dists": 2.5 * self.dists(output, target).mean(),
-        }
+        fine = texture_planes(batch, _JITTER) * (torch.rand(len(hci), 1, 1, 1) >= _TEXTURE_LOST)
+        with half_precision():
+            output = self.model(hci, batch["quality"], detail, fine)
+            return {
+                "lpips": self.lpips(output, target).mean(),
+                "l1": 0.25 * (output - target).abs().mean(),
+                "dists": 2.5 * self.dists(output, target).mean(),
+            }
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """LPIPS and DISTS on 32 fixed validation crops of 256² pixels, without and with key latents."""
+        """LPIPS and DISTS on 32 validation crops of 256² pixels, with and without key latents and texture."""
         crops = CodedCrops(self.validation, 256, QUALITIES, seed=1)
         totals: dict[str, float] = {}
         count = 32
         for i in range(count):
             sample = {name: value[None] for name, value in crops[i].items()}
-            for suffix, arrived in (("", torch.zeros), ("_key_everywhere", torch.ones)):
-                hci, detail, _ = refine(self.transform, sample | {"arrived": arrived(1, 1, 16, 16)})
-                output = model(hci, sample["quality"], detail).clamp(0, 1)
+            for suffix, arrived, known in (
+                ("", torch.zeros, 1.0),
+                ("_key_everywhere", torch.ones, 1.0),
+                ("_texture_lost", torch.zeros, 0.0),
+            ):
+                received = sample | {"arrived": arrived(1, 1, 16, 16)}
+                hci, detail, _ = refine(self.transform, received)
+                fine = known * texture_planes(received)
+                output = model(hci, sample["quality"], detail, fine).clamp(0, 1)
                 for metric, network in (("lpips", self.lpips), ("dists", self.dists)):
                     value = network(output, sample["target"]).item()
                     totals[metric + suffix] = totals.get(metric + suffix, 0.0) + value / count
@@ -91,12 +104,31 @@ def refine(transform: KeyTransform, batch: Mapping[str, Tensor]) -> tuple[Tensor
     return refined, F.interpolate(batch["arrived"], scale_factor=CELL_SIDE), latents
 
 
+def texture_planes(batch: Mapping[str, Tensor], jitter: float = 0.0) -> Tensor:
+    """[B,3,h,w] as the receiver makes them when everything arrives; finer in the `arrived` key cells.
+
+    Args:
+        batch: of coded crops with `arrived`.
+        jitter: largest random error before rounding, in octaves.
+    """
+    target, arrived = batch["target"], batch["arrived"][:, 0]
+    expectation = texture.expected(batch["hci"], batch["quality"])
+
+    def sent(block: int, known: Tensor) -> Tensor:
+        missing = texture.measure(target, block) - known
+        return texture.rounded(missing + jitter * (2 * torch.rand_like(missing) - 1))
+
+    whole = texture.known(expectation, sent(texture.BLOCK, expectation), (arrived.shape[1], arrived.shape[2]))
+    return texture.planes(texture.refined(whole, sent(CELL, whole.level) * arrived))
+
+
 def start_from_published(num_blocks: int) -> Enhancer:
     """The enhancer with Real-ESRGAN's weights; the added planes start unread."""
     keep = torch.linspace(0, _PUBLISHED_BLOCKS - 1, num_blocks).round().int().tolist()
     state = prune_blocks(pretrained.load("realesrgan-x4plus"), keep)
     first = state["conv_first.weight"]
-    state["conv_first.weight"] = torch.cat((first, torch.zeros_like(first[:, :2])), 1)
     enhancer = Enhancer(num_blocks)
-    enhancer.trunk.load_state_dict(state)
+    added = torch.zeros_like(enhancer.trunk.conv_first.weight[:, first.shape[1] :])
+    state["conv_first.weight"] = torch.cat((first, added), 1)
+    enhancer.trunk.load_state_dict(state | {"amplify.conv.weight": torch.zeros(64, texture.PLANES, 1, 1)})
     return enhancer

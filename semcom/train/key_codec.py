@@ -1,7 +1,8 @@
 """Stage `key_codec`: the key transform and its integer tables, learned from AV1's errors.
 
 What AV1 loses of training photographs at random qualities gives the transform's basis; the latents of the
-same residuals give the tables. Nothing is optimised by gradient, so this takes minutes, not hours.
+same residuals, and what the texture lacks in a cell, give the tables. Nothing is optimised by gradient, so
+this takes minutes, not hours.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from semcom.models.key_bitstream import LatentTables, packet_cells
 from semcom.models.key_transform import CELL_SIDE, CELL_VALUES, KeyTransform, learn_basis
 from semcom.train.data import CodedCrops
 from semcom.train.tables import fit_tables, mean_bits
+from semcom.transmitter import texture
+from semcom.transmitter.texture import Levels
 
 _CROP = 256
 _QUALITIES = (15, 40)
@@ -36,23 +39,37 @@ class KeyCodec:
     bits_per_cell: float
 
 
-def learn_key_codec(photos: Sequence[Path], crops: int, seed: int) -> KeyCodec:
-    """Transform and tables from so many random crops of 256² pixels."""
+def learn_key_codec(
+    photos: Sequence[Path], crops: int, seed: int, known: KeyTransform | None = None
+) -> KeyCodec:
+    """Transform and tables from so many random crops of 256² pixels.
+
+    Args:
+        photos: to cut them from.
+        crops: how many.
+        seed: of the choice.
+        known: a transform that other networks have learned to rely on; only the tables are new.
+    """
     coded = CodedCrops(photos, _CROP, _QUALITIES, seed)
-    residuals = torch.stack([_residual(coded[i]) for i in track(range(crops), description="coding photos")])
-    transform = KeyTransform()
+    samples = [coded[i] for i in track(range(crops), description="coding photos")]
+    residuals = torch.stack([sample["thumb"] - sample["hci"] for sample in samples])
     cells = F.pixel_unshuffle(residuals, CELL_SIDE).permute(0, 2, 3, 1).reshape(-1, CELL_VALUES)
-    transform.basis.copy_(learn_basis(cells, len(transform.basis)))
+    transform = known or KeyTransform()
+    if known is None:
+        transform.basis.copy_(learn_basis(cells, len(transform.basis)))
     kept = (cells @ transform.basis.T).square().sum() / cells.square().sum()
-    latents = transform.quantise(residuals).numpy().astype(np.int64)
-    groups = _groups(latents)
+    shapes = transform.quantise(residuals).numpy().astype(np.int64)
+    refinements = np.stack([_refinement(sample) for sample in samples])
+    groups = _groups(np.concatenate((shapes, refinements[:, None]), 1))
     tables = fit_tables(groups)
     bits = mean_bits(groups, tables) / np.mean([len(group) for group in groups])
     return KeyCodec(transform, tables, float(kept), float(bits))
 
 
-def _residual(sample: dict[str, Tensor]) -> Tensor:
-    return sample["thumb"] - sample["hci"]
+def _refinement(sample: dict[str, Tensor]) -> NDArray[np.int64]:
+    levels = Levels.of(sample["target"])
+    _, known = texture.encode(levels, sample["hci"], int(sample["quality"]))
+    return texture.refinement(levels, known)
 
 
 def _groups(latents: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -19,6 +19,7 @@ from semcom.receiver.decoder import Guidance, MultimodalDecoder, to_diffusion
 from semcom.receiver.enhancer import Enhancer
 from semcom.receiver.quantization import round_to_nf4
 from semcom.train.decoder import CROPS, NOISIEST, DecoderStage, Surroundings
+from semcom.train.enhancer import texture_planes
 from semcom.train.guided import BATCH
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -97,7 +98,8 @@ class RecoveryStage(DecoderStage):
             noise, level = torch.randn_like(to_diffusion(x0)), torch.full((BATCH,), NOISIEST)
             exact = x0 + self.guided.decoder(noise, level, x0, guidance)
         quality, detail = batch["quality"][:CROPS], _detail(guidance)
-        restored = model.enhancer(guidance.hci[:CROPS], quality, detail[:CROPS])
+        fine = texture_planes({**batch, "arrived": guidance.arrived})[:CROPS]
+        restored = model.enhancer(guidance.hci[:CROPS], quality, detail[:CROPS], fine)
         begun = torch.cat((restored, x0[CROPS:]))
         return begun + model.decoder(noise, level, begun, guidance), exact
 

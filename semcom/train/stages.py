@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from semcom.models.caption_code import CaptionCoder
 from semcom.models.captioner import Captioner
 from semcom.models.efficientnet import EfficientNetLite0
-from semcom.models.grid import HCI_SCALE
 from semcom.models.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
 from semcom.provenance import provenance
@@ -24,10 +24,10 @@ from semcom.receiver.int8 import observe, with_int8_trunk
 from semcom.train.caption_data import read_captions
 from semcom.train.captioner import CaptionerStage, learn_coder, learn_vocabulary
 from semcom.train.channel import RANK, ChannelStage
-from semcom.train.data import CROP, QUALITIES, CodedCrops, list_photos
+from semcom.train.data import KeyCrops, list_photos
 from semcom.train.decoder import DecoderStage, Guided, Surroundings
 from semcom.train.deepjscc import DeepJSCCStage
-from semcom.train.enhancer import EnhancerStage, start_from_published
+from semcom.train.enhancer import EnhancerStage, refine, start_from_published, texture_planes
 from semcom.train.key_codec import learn_key_codec
 from semcom.train.loop import Stage, Trained, run
 from semcom.train.perceptual import PerceptualStage, Rivals
@@ -103,7 +103,9 @@ def _enhancer(wanted: TrainingRun) -> None:
 
 def _key_codec(wanted: TrainingRun) -> None:
     photos = list_photos(wanted.data)
-    learned = learn_key_codec(photos, _KEY_CODEC_CROPS, wanted.seed)
+    profile = Profile.open(wanted.profile)
+    known = profile.build("key_transform", KeyTransform) if "key_transform" in profile else None
+    learned = learn_key_codec(photos, _KEY_CODEC_CROPS, wanted.seed, known)
     card = {
         "stage": "key_codec",
         "data": list(wanted.data),
@@ -208,10 +210,12 @@ def _recover(wanted: TrainingRun) -> None:
 
 def _observe_ranges(wanted: TrainingRun) -> None:
     profile, photos = Profile.open(wanted.profile), list_photos(wanted.data)
-    crops = CodedCrops(photos, CROP, QUALITIES, wanted.seed)
-    samples = [crops[i] for i in range(_CALIBRATION_CROPS)]
-    nothing = torch.zeros(1, 1, CROP // HCI_SCALE, CROP // HCI_SCALE)
-    inputs = [(sample["hci"][None], sample["quality"][None], nothing) for sample in samples]
+    crops = KeyCrops(photos, wanted.seed)
+    samples = [default_collate([crops[i]]) for i in range(_CALIBRATION_CROPS)]
+    inputs = []
+    for sample in samples:
+        hci, detail, _ = refine(profile.build("key_transform", KeyTransform), sample)
+        inputs.append((hci, sample["quality"], detail, texture_planes(sample)))
     ranges = observe(profile.build("enhancer", Enhancer), inputs)
     card = {
         "stage": "quantise",

@@ -56,10 +56,10 @@ def _estimate(
         for cell in group:
             symbols[index, np.arange(channels), cell + MAX_MAGNITUDE] += 1
     sets = np.array([zeros, *np.bincount(chosen, minlength=num_sets - 1)]) + 1.0
-    return LatentTables(_integers(sets), np.apply_along_axis(_integers, -1, symbols))
+    return LatentTables(integers(sets), np.apply_along_axis(integers, -1, symbols))
 
 
-def _integers(weights: NDArray[np.float64]) -> NDArray[np.int64]:
+def integers(weights: NDArray[np.float64]) -> NDArray[np.int64]:
     """Positive integers in proportion to `weights` that sum to 2**12."""
     total = 1 << TABLE_BITS
     counts = 1 + np.floor(weights / weights.sum() * (total - len(weights))).astype(np.int64)

@@ -6,6 +6,7 @@ image ─┬─ noise level, sizes ───────────────
        ├─ captioner ─ vocabulary, tables ───────────► caption
        ├─ backbone ─ TASCM ─ FSQ ───────────────────► spw
        ├─ thumbnail ─ AV1 at the finest quality ────► hci
+       ├─ texture (image, decoded HCI) ─ tables ────► texture
        └─ key encoder (image, decoded HCI) ─ tables ─► key
 """
 
@@ -30,7 +31,7 @@ from semcom.models.key_transform import KeyTransform
 from semcom.models.pixels import to_tensor
 from semcom.models.pseudo_words import PseudoWordEncoder
 from semcom.packets import HEADER_BYTES, packet_sizes
-from semcom.transmitter import captions, hci
+from semcom.transmitter import captions, hci, texture
 from semcom.transmitter.captions import CaptionEncoder
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.key_codec import key_packets
@@ -38,6 +39,9 @@ from semcom.transmitter.prompts import Prompts
 from semcom.transmitter.pseudo_words import check_num_words, pseudo_words
 from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
 from semcom.transmitter.split import KeyShares, within_share
+from semcom.transmitter.texture import Levels
+
+_NAMED_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,12 @@ class TransmitOptions:
     Attributes:
         key_area: target share of the picture in key regions, 0 to 1; 0 sends no key stream.
         key_share: largest share of the budget that the key stream may take from the HCI, 0 to 1; None for
-            what the profile measured to be best at the rate.
+            what the profile measured to be best at the rate, and at least a quarter for regions that the
+            user named: who points at something wants it kept.
         key_mask: [H,W] bool of the user's own key region, instead of the automatic one.
         prompts: points, boxes or a class that the user wants key, instead of what is salient.
         card: whether to send the colour card that stands in for a lost HCI.
+        texture: whether to send how much fine detail there is where.
         caption: `auto`, `none`, `background` (of what is not key), or the caption itself.
         num_words: pseudo-words to send, 0 to 64.
 
@@ -64,6 +70,7 @@ class TransmitOptions:
     key_mask: Tensor | None = None
     prompts: Prompts = NO_PROMPTS
     card: bool = True
+    texture: bool = True
     caption: str = captions.AUTO
     num_words: int = 16
 
@@ -81,6 +88,7 @@ class _Plan:
     height: int
     grain: int
     key_map: Tensor  # [rows,columns] bool
+    levels: Levels | None = None  # None sends no texture
     card: bytes | None = None
     caption: bytes | None = None
     words: bytes | None = None
@@ -117,7 +125,7 @@ class Transmitter:
         """Message of a picture [3,H,W] in [0,1].
 
         When the budget does not hold everything, the key stream is left out first, then caption and
-        pseudo-words; then the HCI is sent smaller, with the colour card or without.
+        pseudo-words, then the texture; then the HCI is sent smaller, with the colour card or without.
 
         Raises:
             BudgetError: not even the smallest and coarsest HCI fits.
@@ -125,9 +133,10 @@ class Transmitter:
                 does not fit the picture.
         """
         height, width = image.shape[-2:]
-        thumb = hci.thumbnail(pad_to_grid(image))
+        whole = pad_to_grid(image)
+        thumb = hci.thumbnail(whole)
         search = hci.Search(thumb)
-        share = self.shares.of(budget, height * width) if options.key_share is None else options.key_share
+        share = self._key_share(budget, height * width, options)
         features = self.extractor(image)
         # The AV1 encoder and the many small steps of the captioner leave room on the cores for the saliency.
         with ThreadPoolExecutor(2) as pool:
@@ -139,20 +148,34 @@ class Transmitter:
             words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
             colours = card.encode(image) if options.card else None
             noise = grain.measure(image)
+            levels = Levels.of(whole, grain.grey_levels(noise)) if options.texture else None
         key_map, likely = selected.result(), typical.result()
-        plan = _Plan(to_tensor(thumb), width, height, noise, torch.zeros_like(key_map))
-        key_map = self._affordable(key_map, plan, likely[0], share, budget)
+        plain = _Plan(to_tensor(thumb), width, height, noise, torch.zeros_like(key_map))
+        plan = replace(plain, levels=levels)
+        key_map = self._affordable(key_map, plan, likely, share, budget)
         everything = replace(plan, key_map=key_map, card=colours, caption=caption, words=words)
-        for choice in (everything, replace(everything, key_map=plan.key_map), replace(plan, card=colours)):
+        choices = (
+            everything,
+            replace(everything, key_map=plan.key_map),
+            replace(plan, card=colours),
+            replace(plain, card=colours),
+        )
+        for choice in choices:
             message = self._fit(choice, search, likely, budget)
             if message is not None:
                 return message
-        return self._reduced(plan, colours, thumb, budget)
+        return self._reduced(plain, colours, thumb, budget)
+
+    def _key_share(self, budget: Budget, num_pixels: int, options: TransmitOptions) -> float:
+        if options.key_share is not None:
+            return options.key_share
+        named = options.key_mask is not None or options.prompts != NO_PROMPTS
+        return max(self.shares.of(budget, num_pixels), _NAMED_SHARE if named else 0.0)
 
     def _reduced(
         self, plan: _Plan, colours: bytes | None, thumb: NDArray[np.uint8], budget: Budget
     ) -> Message:
-        """A message without caption and pseudo-words, its HCI reduced until it fits.
+        """A message without caption, pseudo-words and texture, its HCI reduced until it fits.
 
         Even the coarsest HCI of full size is better than a finer reduced one (four of Kodak).
         """
@@ -168,13 +191,12 @@ class Transmitter:
         raise BudgetError(budget.limit, budget.cost(packet_sizes(smallest)), budget.unit)
 
     def _affordable(
-        self, key_map: Tensor, plan: _Plan, typical: bytes, share: float, budget: Budget
+        self, key_map: Tensor, plan: _Plan, typical: tuple[bytes, int], share: float, budget: Budget
     ) -> Tensor:
         """The key map, cut to its middle where its stream would take more than `share` of the budget."""
-        coded = hci_picture.decode(typical, plan.width, plan.height, plan.reduction)
 
         def cost(cells: Tensor) -> float:
-            packets = key_packets(plan.thumb, coded, cells, self.transform, self.tables)
+            _, packets = self._beside(replace(plan, key_map=cells), *typical)
             return budget.cost([(Protection.DETAIL.value, HEADER_BYTES + len(packet)) for packet in packets])
 
         return within_share(key_map, cost, share * budget.limit)
@@ -201,12 +223,8 @@ class Transmitter:
         return None
 
     def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:
-        packets = []
-        if bool(plan.key_map.any()):
-            coded = hci_picture.decode(payload, plan.width, plan.height, plan.reduction)
-            packets = key_packets(plan.thumb, coded, plan.key_map, self.transform, self.tables)
-        guidance = (plan.card, plan.caption, plan.words)
-        sent = (stream is not None for stream in guidance)
+        fine, packets = self._beside(plan, payload, quality)
+        sent = (stream is not None for stream in (fine, plan.card, plan.caption, plan.words))
         header = Header(plan.width, plan.height, quality, plan.reduction, len(packets), plan.grain, *sent)
         streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
         if plan.card is not None:
@@ -218,9 +236,25 @@ class Transmitter:
         if plan.words is not None:
             streams.append(Stream("spw", Protection.CRITICAL, (plan.words,)))
         streams.append(Stream("hci", Protection.BASE, (payload,)))
+        if fine is not None:
+            streams.append(Stream("texture", Protection.BASE, (fine,)))
         if packets:
             streams.append(Stream("key", Protection.DETAIL, tuple(packets)))
         return Message(tuple(streams), plan.width, plan.height)
+
+    def _beside(self, plan: _Plan, payload: bytes, quality: int) -> tuple[bytes | None, list[bytes]]:
+        """What is sent beside an HCI and depends on it: texture, if any, and key packets."""
+        key, fine = bool(plan.key_map.any()), None
+        if plan.levels is None and not key:
+            return None, []
+        coded = hci_picture.decode(payload, plan.width, plan.height, plan.reduction)
+        refinement = np.zeros(plan.key_map.shape, np.int64)
+        if plan.levels is not None:
+            fine, known = texture.encode(plan.levels, coded, quality)
+            refinement = texture.refinement(plan.levels, known)
+        if not key:
+            return fine, []
+        return fine, key_packets(plan.thumb, coded, plan.key_map, refinement, self.transform, self.tables)
 
 
 def _fits(budget: Budget, beside: Sequence[PacketSize], limit: float) -> Callable[[int], bool]:

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from semcom.models.rrdb import NearestUpConv, RRDBNet, prune_blocks
+from semcom.models.rrdb import Amplify, NearestUpConv, RRDBNet, prune_blocks
 
 
 def test_up_convolution_equals_nearest_upsampling_then_convolution():
@@ -11,6 +11,16 @@ def test_up_convolution_equals_nearest_upsampling_then_convolution():
     layer, x = NearestUpConv(5), torch.randn(2, 5, 6, 9)
     expected = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), layer.weight, layer.bias, padding=1)
     torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_amplify_multiplies_by_what_the_enlarged_planes_ask_for():
+    torch.manual_seed(0)
+    amplify, features, source = Amplify(2, 5), torch.randn(1, 5, 8, 12), torch.randn(1, 6, 2, 3)
+    assert torch.equal(amplify(features, source), features)  # nothing is asked for before training
+    torch.nn.init.normal_(amplify.conv.weight)
+    wanted = torch.einsum("cp,bphw->bchw", 8 * amplify.conv.weight[:, :, 0, 0], source[:, 4:])
+    expected = features * (1 + F.interpolate(wanted, scale_factor=4.0, mode="nearest"))
+    torch.testing.assert_close(amplify(features, source), expected)
 
 
 def test_published_layout():

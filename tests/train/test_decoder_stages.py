@@ -106,7 +106,12 @@ def test_quantise_writes_what_nf4_loads(wanted):
             networks(wanted, level, adapters)[0]
             for level, adapters in (("fp32", True), ("nf4", False), ("nf4", True))
         )
-        crop = torch.rand(1, 3, 24, 24), torch.tensor([30.0]), torch.zeros(1, 1, 24, 24)
+        crop = (
+            torch.rand(1, 3, 24, 24),
+            torch.tensor([30.0]),
+            torch.zeros(1, 1, 24, 24),
+            torch.zeros(1, 3, 24, 24),
+        )
         target = exact(*crop)
         assert (recovered(*crop) - target).norm() < (bare(*crop) - target).norm()
 

@@ -32,7 +32,7 @@ def sent(system, photo, num_bytes):
 
 def test_the_hci_shrinks_until_it_fits(system, photo):
     reductions, quality = [], []
-    for num_bytes in (600, 150, 58):
+    for num_bytes in (600, 120, 58):
         header, result = sent(system, photo, num_bytes)
         reductions.append(header.reduction)
         quality.append(psnr(result.image[None], photo[None]).item())
@@ -51,3 +51,12 @@ def test_the_smallest_budget_is_named_and_works(system, photo):
     assert psnr(result.image[None], photo[None]) > 13
     with pytest.raises(BudgetError):
         sent(system, photo, caught.value.smallest - 1)
+
+
+def test_regions_that_the_user_named_are_sent_where_automatic_ones_are_not(sample_photo):
+    photo = images.load(sample_photo)
+    budget = Budget.of_bpp(0.018, photo.shape[2], photo.shape[1])
+    for wish, sent in ({"caption": "none"}, False), ({"caption": "none", "points": [(300, 200)]}, True):
+        message = build("semantic", num_words=0, **wish).encode(photo, budget)
+        assert ("key" in [stream.name for stream in message.streams]) == sent
+        assert budget.fits(message)
