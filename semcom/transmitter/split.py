@@ -14,6 +14,7 @@ from semcom.message import Budget, Protection
 
 _CAUTION = 0.95
 _TYPICAL_BPP = 0.03
+_ROUNDING = 1.01  # a budget of a rate is whole bytes, or whole symbols, and may be a little below it
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class KeyShares:
 
     Attributes:
         bpp: rates, ascending.
-        shares: 0 to 1; linear between the rates, constant beyond them.
+        shares: 0 to 1; each from its rate on, the first one below it too: where a share has not been measured
+            to pay, the next lower rate's holds.
     """
 
     bpp: Sequence[float]
@@ -32,7 +34,8 @@ class KeyShares:
         """For a picture; a budget in another unit is converted by what a typical HCI costs in it."""
         num_bytes = _TYPICAL_BPP * num_pixels / 8
         cost = budget.cost([(Protection.BASE.value, round(num_bytes))])
-        return float(np.interp(_TYPICAL_BPP * budget.limit / cost, self.bpp, self.shares))
+        reached = np.searchsorted(self.bpp, _ROUNDING * _TYPICAL_BPP * budget.limit / cost, side="right")
+        return self.shares[max(int(reached) - 1, 0)]
 
 
 def within_share(key_map: Tensor, cost: Callable[[Tensor], float], limit: float) -> Tensor:
