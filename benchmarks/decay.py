@@ -1,6 +1,6 @@
 """Graceful decay: quality against lost packets, and what each stream of guidance is worth.
 
-    python benchmarks/decay.py ../shared/data/kodak --images 24
+    python benchmarks/decay.py ../shared/data/kodak --images 24 --key-share 0.25
 
 1. `loss`: packets of one stream, or of all, erased at a rate (the header always arrives).
 2. `ablation`: messages without one stream or with one stream alone, beside the header; and with caption and
@@ -35,6 +35,7 @@ from semcom.metrics.psnr import psnr
 from semcom.metrics.topk import topk_agreement
 from semcom.provenance import provenance
 from semcom.semantic import SemanticSystem
+from semcom.transmitter.chain import TransmitOptions
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = ("psnr", "lpips", "dists", "top1_agreement", "top5_agreement", "received_share")
@@ -96,9 +97,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bpp", type=float, default=0.035)
     parser.add_argument("--images", type=int, default=24)
+    parser.add_argument(
+        "--key-share", type=float, help="of the budget, instead of what the profile's table says"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS / "decay.json")
     arguments = parser.parse_args()
-    system = SemanticSystem()
+    system = SemanticSystem(options=TransmitOptions(key_share=arguments.key_share))
     rows: dict[Case, dict[str, dict[str, float]]] = {}  # then by picture
     paths = sorted(arguments.folder.glob("*.png"))[: arguments.images]
     messages = [sent(system, images.load(path), arguments.bpp) for path in paths]

@@ -82,10 +82,10 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
 
 
 def montage(photo: Tensor, result: Transmission) -> Image.Image:
-    """Original, key regions, HCI, reconstruction, and an AVIF sent with the same number of bytes."""
+    """Original, key regions if any, HCI, reconstruction, and an AVIF sent with the same number of bytes."""
     reconstruction = result.reconstruction
     panels = [("original", photo)]
-    if reconstruction.key_mask is not None:
+    if reconstruction.key_mask is not None and bool(reconstruction.key_mask.any()):
         panels.append(("key regions", _tinted(photo, reconstruction.key_mask)))
     if "hci" in reconstruction.parts:
         panels.append(("HCI as received", reconstruction.parts["hci"]))

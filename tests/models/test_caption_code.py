@@ -67,7 +67,8 @@ def test_length_is_what_the_probabilities_promise(coder, vocabulary, words):
     for token in [*vocabulary.split(text), END]:
         bits += 16 - log2(ngrams.frequencies(*context)[token])
         context = context[1], token
-    assert bits / 8 - 1 <= len(coder.encode(text)) <= bits / 8 + 1.1 or bits < 16
+    # Bytes at the end that are zero by chance are not sent, so a string may be a little shorter too
+    assert bits / 8 - 3 <= len(coder.encode(text)) <= bits / 8 + 1.1 or bits < 16
 
 
 def test_a_caption_seen_often_is_a_few_bytes_and_a_foreign_one_not_much_more_than_its_own(coder):
