@@ -32,11 +32,6 @@ from semcom.provenance import provenance
 from semcom.systems import build
 
 RESULTS = Path(__file__).parent / "results"
-VARIANTS: dict[str, dict[str, Any]] = {
-    "semantic-no-key": {"key_area": 0.0},
-    "semantic-key": {"key_share": 0.25},
-    "semantic-no-texture": {"texture": False},
-}
 METRICS = ("bpp", "psnr", "ms_ssim", "lpips", "lpips_vgg", "dists")
 
 
@@ -98,7 +93,7 @@ def main() -> None:
     paths = sorted(arguments.folder.glob("*.png"))[: arguments.images]
     results = []
     for name in arguments.systems:
-        system = build("semantic", **VARIANTS[name]) if name in VARIANTS else build(name)
+        system = build("semantic", key_area=0.0) if name == "semantic-no-key" else build(name)
         rows, pictures = [], []
         for path in track(paths, description=name):
             row, picture = measure(system, path, arguments.bpp)

@@ -211,10 +211,10 @@ def _recover(wanted: TrainingRun) -> None:
 def _observe_ranges(wanted: TrainingRun) -> None:
     profile, photos = Profile.open(wanted.profile), list_photos(wanted.data)
     crops = KeyCrops(photos, wanted.seed)
-    samples = [default_collate([crops[i]]) for i in range(_CALIBRATION_CROPS)]
-    inputs = []
-    for sample in samples:
-        hci, detail, _ = refine(profile.build("key_transform", KeyTransform), sample)
+    transform, inputs = profile.build("key_transform", KeyTransform), []
+    for i in range(_CALIBRATION_CROPS):
+        sample = default_collate([crops[i]])
+        hci, detail, _ = refine(transform, sample)
         inputs.append((hci, sample["quality"], detail, texture_planes(sample)))
     ranges = observe(profile.build("enhancer", Enhancer), inputs)
     card = {
