@@ -9,7 +9,8 @@ them. The key regions are the automatic ones (at most 30 % of the picture), the 
 largest pictures that have any are taken: at these rates small ones hold little but the critical streams.
 
 Writes benchmarks/results/split_FOLDER.json. `--table` writes the profile's part `key_shares` too: per rate
-the share with the least sum of the four metrics, which the transmitter follows unless told otherwise.
+the share with the least sum of the four metrics, of those whose sum is less than without a key stream by more
+than its 95 % interval. The transmitter follows it unless told otherwise.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ from semcom.transmitter.chain import TransmitOptions
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = ("lpips", "dists", "lpips_key", "dists_key")
+SUMMED = (*METRICS, "sum")
+RULE = "least sum of " + ", ".join(METRICS) + "; surely less than without a key stream, or none"
 
 
 def measure(
@@ -79,6 +82,8 @@ def measure(
     for name, metric in metrics.items():
         for row, picture in zip(results, pictures, strict=True):
             row[name] = metric(picture).item()
+    for row in results:
+        row["sum"] = sum(row[name] for name in METRICS)
     return results
 
 
@@ -103,8 +108,8 @@ def summarise(rows: list[dict[str, Any]], rates: list[str], shares: list[float])
         for share in shares:
             cell = [row for row in rows if (row["rate"], row["key_share"]) == (rate, share)]
             entry: dict[str, Any] = {"rate": rate, "key_share": share, "num_images": len(cell)}
-            entry |= {name: mean(row[name] for row in cell) for name in ("bpp", "key_bpp", *METRICS)}
-            for name in METRICS:
+            entry |= {name: mean(row[name] for row in cell) for name in ("bpp", "key_bpp", *SUMMED)}
+            for name in SUMMED:
                 gains = [row[name] - other[name] for row, other in zip(cell, first, strict=True)]
                 entry[f"{name}_difference"] = mean(gains)
                 if len(gains) > 1:
@@ -113,18 +118,24 @@ def summarise(rows: list[dict[str, Any]], rates: list[str], shares: list[float])
     return out
 
 
+def pays(row: dict[str, Any]) -> bool:
+    """Whether a share is none, or surely better than none."""
+    sure = row["sum_difference"] + row.get("sum_difference_half_width_95", 0.0)
+    return row["key_share"] == 0 or sure < 0
+
+
 def write_table(folder: Path, results: list[dict[str, Any]], command: str) -> None:
     """Part `key_shares`: the best share per rate."""
     rates = sorted({row["rate"] for row in results}, key=RATES.__getitem__)
     best = [
-        min((row for row in results if row["rate"] == rate), key=lambda row: sum(row[n] for n in METRICS))
+        min((row for row in results if row["rate"] == rate and pays(row)), key=lambda row: row["sum"])
         for rate in rates
     ]
     tensors = {
         "bpp": torch.tensor([RATES[rate] for rate in rates]),
         "share": torch.tensor([row["key_share"] for row in best]),
     }
-    card = {"command": command, "chosen_by": "least sum of " + ", ".join(METRICS), "results": results}
+    card = {"command": command, "chosen_by": RULE, "results": results}
     write_part(folder, "key_shares", {}, tensors, card | provenance())
 
 

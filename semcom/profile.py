@@ -97,7 +97,10 @@ def write_part(
 ) -> None:
     """Adds or replaces a part: floating-point tensors are stored as float16, integers as they are."""
     stored = {
-        name: value.detach().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
+        name: value.detach()
+        .cpu()
+        .to(torch.float16 if value.is_floating_point() else value.dtype)
+        .contiguous()
         for name, value in tensors.items()
     }
     file = f"{part}.safetensors"

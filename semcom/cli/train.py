@@ -19,6 +19,7 @@ class StageName(enum.StrEnum):
     QUANTISE = "quantise"
     DECODER = "decoder"
     PERCEPTUAL = "perceptual"
+    JOINT = "joint"
     CHANNEL = "channel"
     SEGMENTER = "segmenter"
     CAPTIONER = "captioner"

@@ -7,8 +7,6 @@ level: the idea of AV1's film-grain synthesis, with white grain.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,7 +25,7 @@ _KERNEL = ((1 / 6, -1 / 3, 1 / 6), (-1 / 3, 2 / 3, -1 / 3), (1 / 6, -1 / 3, 1 / 
 
 def measure(image: Tensor) -> int:
     """Level 0–15 of a picture [3,H,W] in [0,1]; a step is a standard deviation of 1/1020 in luma."""
-    return min(round(_level(image) / _STEP), LEVELS - 1)
+    return min(round(float(_deviation(image[None])) / _STEP), LEVELS - 1)
 
 
 def grey_levels(level: int) -> float:
@@ -37,19 +35,31 @@ def grey_levels(level: int) -> float:
 
 def add(image: Tensor, level: int, seed: int) -> Tensor:
     """Picture [3,H,W] in [0,1] with as much grain as it lacks to `level`; the same seed, the same grain."""
-    missing = (level * _STEP) ** 2 - _level(image) ** 2
-    if missing <= 0:
+    if not level:
         return image
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
-    return (image + _COLOUR * math.sqrt(missing) * noise).clamp(0, 1)
+    wanted = torch.tensor([grey_levels(level)])
+    return added(image[None], wanted, noise[None])[0].clamp(0, 1)
 
 
-def _level(image: Tensor) -> float:
-    """Standard deviation of the luma noise in the smoothest fifth of a picture."""
-    if min(image.shape[-2:]) < _BLOCK + 2:
-        return 0.0
-    luma = torch.tensor(_LUMA) @ image.flatten(1)
-    rough = F.conv2d(luma.view(1, 1, *image.shape[-2:]), torch.tensor(_KERNEL)[None, None])
+def added(pictures: Tensor, wanted: Tensor, noise: Tensor) -> Tensor:
+    """Pictures [B,3,H,W] in [0,1] with as much of the noise, of unit strength, as they lack to a level.
+
+    Args:
+        pictures: to be grained.
+        wanted: [B] standard deviation in luma, in grey levels of 255.
+        noise: [B,3,H,W].
+    """
+    missing = (wanted / 255) ** 2 - _deviation(pictures.detach()) ** 2
+    return pictures + _COLOUR * missing.clamp_min(0).sqrt().view(-1, 1, 1, 1) * noise
+
+
+def _deviation(pictures: Tensor) -> Tensor:
+    """[B] standard deviations of the luma noise in the smoothest fifth of pictures [B,3,H,W]."""
+    if min(pictures.shape[-2:]) < _BLOCK + 2:
+        return pictures.new_zeros(len(pictures))
+    luma = torch.einsum("c,bchw->bhw", pictures.new_tensor(_LUMA), pictures.float())[:, None]
+    rough = F.conv2d(luma, pictures.new_tensor(_KERNEL)[None, None])
     # Sorting by hand: torch.quantile refuses the blocks of the largest pictures
-    blocks = F.avg_pool2d(rough.square(), _BLOCK).flatten().sort().values
-    return float(blocks[int(_SMOOTHEST * len(blocks))].sqrt())
+    blocks = F.avg_pool2d(rough.square(), _BLOCK).flatten(1).sort(1).values
+    return blocks[:, int(_SMOOTHEST * blocks.shape[1])].sqrt()

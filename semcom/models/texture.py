@@ -6,8 +6,6 @@ spectral band replication does for sound (ISO/IEC 14496-3, 4.6.18), for the deta
 
     picture ─ octaves above the HCI ─ log2 RMS per 32×32 pixels ─(−)─ rounded ─► surprise ─► stream `texture`
     HCI ─ gradients ─ expected level ───────────────────────────────┘
-    picture ─ the same per key cell, 16×16 pixels ─(−)─ rounded ─► refinement ─► stream `key`
-    level known from the stream `texture` ──────────┘
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from semcom.models.grid import CELL, HCI_SCALE
 
 BLOCK = 2 * CELL
 MAX_SURPRISE = 4
-"""Octaves; of the refinement of a cell too."""
+"""Octaves."""
 PLANES = 3
 """Of what `planes` makes: level, how much of it was sent, and whether it is known."""
 _LUMA = (0.299, 0.587, 0.114)
@@ -48,7 +46,7 @@ class Texture:
     surprise: Tensor
 
 
-def measure(image: Tensor, block: int, noise: float = 0.0) -> Tensor:
+def measure(image: Tensor, block: int, noise: float | Tensor = 0.0) -> Tensor:
     """Levels of pictures [B,3,H,W] in [0,1], sides multiples of 16: [B,⌈H/block⌉,⌈W/block⌉].
 
     The mean, over the two octaves above a quarter of the picture, of log2 of the RMS in grey levels of 255.
@@ -56,7 +54,8 @@ def measure(image: Tensor, block: int, noise: float = 0.0) -> Tensor:
     Args:
         image: pictures.
         block: side in pixels, a multiple of 4.
-        noise: standard deviation of white noise in luma, in grey levels, that is not counted as texture.
+        noise: standard deviation of white noise in luma, in grey levels, that is not counted as texture;
+            [B,1,1] where it differs.
     """
     luma = _luma(image)
     half = F.avg_pool2d(luma, 2)
@@ -103,11 +102,6 @@ def known(expectation: Tensor, surprise: Tensor, grid: tuple[int, int]) -> Textu
     return Texture(level, sent)
 
 
-def refined(texture: Texture, refinement: Tensor) -> Texture:
-    """With the octaves [B,rows,columns] that the key stream adds to some cells."""
-    return Texture(texture.level + refinement, texture.surprise + refinement)
-
-
 def planes(texture: Texture) -> Tensor:
     """[B,3,h,w] for the enhancer, as large as the HCI; all zero would stand for unknown."""
     level = texture.level - _MIDDLE_LEVEL
@@ -127,12 +121,12 @@ def _luma(image: Tensor) -> Tensor:
     return torch.einsum("c,bchw->bhw", weights, image)[:, None]
 
 
-def _level(fine: Tensor, coarse: Tensor, block: int, noise: float) -> Tensor:
+def _level(fine: Tensor, coarse: Tensor, block: int, noise: float | Tensor) -> Tensor:
     octave = fine - F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False)
     return _log_rms(octave.square(), block, _NOISE_IN_OCTAVE * noise**2)
 
 
-def _log_rms(squares: Tensor, block: int, without: float = 0.0) -> Tensor:
+def _log_rms(squares: Tensor, block: int, without: float | Tensor = 0.0) -> Tensor:
     """log2 of the root of block means of [B,1,h,w], less a power; blocks at the border are smaller."""
     means = F.avg_pool2d(squares, block, ceil_mode=True, count_include_pad=False)[:, 0]
     return ((means - without).clamp_min(0) + _FLOOR).log2() / 2

@@ -25,9 +25,9 @@ from semcom.models.caption_code import CaptionCoder
 from semcom.models.fsq import FSQ
 from semcom.models.grid import key_grid, padded_size
 from semcom.models.key_bitstream import LatentTables
-from semcom.models.key_transform import CELL_SIDE, KeyTransform
+from semcom.models.key_transform import KeyTransform
 from semcom.receiver.concealment import from_card, grey_picture
-from semcom.receiver.decoder import Guidance, MultimodalDecoder, caption_tokens, denoise
+from semcom.receiver.decoder import MultimodalDecoder, Said, caption_tokens, denoise
 from semcom.receiver.enhancer import Enhancer
 
 _MAX_STEPS = 8
@@ -89,19 +89,20 @@ class Receiver:
         with clock("parse"):
             thumb = self._hci(received, header)
             key_map, latents, arrived = self._key(received, header)
-            shapes, refinement = latents[:-1], latents[-1]
             caption, words = self._caption(received), self._words(received)
         notes = _losses(received, header)
+        said = self._said(caption, words)
         if thumb is None:
             image = self._sketch(received, header)
         else:
-            fine = self._texture(received, thumb, header, refinement)
-            source = (thumb + self.transform.residual(shapes[None])[0]).clamp(0, 1)
-            detail = arrived[None].float().repeat_interleave(CELL_SIDE, 1).repeat_interleave(CELL_SIDE, 2)
+            fine = self._texture(received, thumb, header)
             with clock("enhance"):
-                x0 = self.enhancer.restore(source, header.quality, detail, fine)
+                source, detail = self.transform.refine(
+                    thumb[None], latents[None], arrived[None, None].float()
+                )
+                x0 = self.enhancer.restore(source[0], header.quality, detail[0], fine)
             with clock("decode"):
-                guidance = self._guidance(source, caption, words, shapes, key_map, arrived)
+                guidance = said.about(source, latents[None], key_map[None, None], arrived[None, None])
                 image = denoise(self.decoder, x0[None], guidance, self.options.steps, self.options.seed)[0]
                 image = grain.add(image, header.grain, self.options.seed)
         return Reconstruction(
@@ -120,17 +121,15 @@ class Receiver:
             return None
         return hci_picture.decode(payload, header.width, header.height, header.reduction)
 
-    def _texture(
-        self, received: ReceivedMessage, thumb: Tensor, header: Header, refinement: Tensor
-    ) -> Tensor:
-        """Planes [3,h,w] for the enhancer, with what the key stream adds; zero where no texture arrived."""
+    def _texture(self, received: ReceivedMessage, thumb: Tensor, header: Header) -> Tensor:
+        """Planes [3,h,w] for the enhancer; zero where no texture arrived."""
         data = next(iter(received.chunks("texture")), None)
         if data is None:
             return torch.zeros(texture.PLANES, *thumb.shape[-2:])
         expectation = texture.expected(thumb[None], torch.tensor([float(header.quality)]))
         surprises = torch.from_numpy(texture_code.decode(data, *expectation.shape[1:]))[None].float()
-        known = texture.known(expectation, surprises, (refinement.shape[0], refinement.shape[1]))
-        return texture.planes(texture.refined(known, refinement[None]))[0]
+        grid = key_grid(header.width, header.height)
+        return texture.planes(texture.known(expectation, surprises, grid))[0]
 
     def _caption(self, received: ReceivedMessage) -> str | None:
         data = next(iter(received.chunks("caption")), None)
@@ -141,21 +140,8 @@ class Receiver:
         data = next(iter(received.chunks("spw")), None)
         return None if data is None else self._fsq.values(fsq.unpack(data))[None]
 
-    def _guidance(
-        self,
-        source: Tensor,
-        caption: str | None,
-        words: Tensor | None,
-        latents: Tensor,
-        key_map: Tensor,
-        arrived: Tensor,
-    ) -> Guidance:
-        return Guidance(
-            hci=source[None],
-            has_hci=torch.ones(1),
-            latents=latents[None],
-            key_map=key_map[None, None].float(),
-            arrived=arrived[None, None].float(),
+    def _said(self, caption: str | None, words: Tensor | None) -> Said:
+        return Said(
             text=caption_tokens(self.captions.vocabulary, caption or "")[None],
             words=torch.zeros(1, 0, len(fsq.LEVELS)) if words is None else words,
             has_words=torch.full((1,), float(words is not None)),
@@ -167,10 +153,7 @@ class Receiver:
         return from_card(card, header.width, header.height, (height, width))
 
     def _key(self, received: ReceivedMessage, header: Header) -> tuple[Tensor, Tensor, Tensor]:
-        """Key map, latents and arrived cells; without the mask the key packets cannot be read.
-
-        The last latent of a cell refines its texture.
-        """
+        """Key map, latents and arrived cells; without the mask the key packets cannot be read."""
         grid = key_grid(header.width, header.height)
         mask = next(iter(received.chunks("mask")), None)
         key_map = torch.zeros(grid, dtype=torch.bool) if mask is None else keymap.decode(mask, *grid)

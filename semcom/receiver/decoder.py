@@ -25,15 +25,54 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from semcom.models.caption_vocabulary import Vocabulary
+from semcom.models.grid import CELL, HCI_SCALE
 from semcom.models.pseudo_words import PseudoWordReader
 
 PATCH = 8
 _PATCH_VALUES = 3 * PATCH**2
 _RESIDUAL_GAIN = 8.0  # residuals are about an eighth of a unit strong; diffusion wants unit strength
 TEXT_TOKENS = 40
+LATENTS = 32
 _TILE = 1024  # pixels; bounds memory and the cost of attention at any picture size
 _OVERLAP = 128  # pixels that neighbouring tiles share and fade across
 _STRIDE = 32  # of the UNet's coarsest scale
+
+
+@dataclass(frozen=True)
+class Said:
+    """What words say of pictures.
+
+    Attributes:
+        text: [B,40] token ids of the caption, padded with 0; all zero without one.
+        words: [B,N,5] quantised pseudo-words.
+        has_words: [B] 1 or 0.
+    """
+
+    text: Tensor
+    words: Tensor
+    has_words: Tensor
+
+    def about(self, hci: Tensor, latents: Tensor, key_map: Tensor, arrived: Tensor) -> Guidance:
+        """With all that has a place in the picture; see `Guidance`."""
+        rows, columns = key_map.shape[-2:]
+        return Guidance(
+            said=self,
+            hci=hci,
+            has_hci=torch.ones_like(key_map, dtype=hci.dtype),
+            latents=latents,
+            key_map=key_map.to(hci.dtype),
+            arrived=arrived.to(hci.dtype),
+            places=places(rows, columns, hci).expand(len(hci), -1, -1, -1),
+        )
+
+    def about_nothing(self, x0: Tensor) -> Guidance:
+        """Alone: x0 [B,3,H,W] is a colour card."""
+        count, _, height, width = x0.shape
+        grid = (height // CELL, width // CELL)
+        nothing = x0.new_zeros(count, 1, *grid)
+        hci = x0.new_zeros(count, 3, height // HCI_SCALE, width // HCI_SCALE)
+        blind = self.about(hci, nothing.expand(-1, LATENTS, -1, -1), nothing, nothing)
+        return replace(blind, has_hci=nothing)
 
 
 @dataclass(frozen=True)
@@ -41,23 +80,35 @@ class Guidance:
     """What the decoder knows besides x0; every part may be missing, and was in training.
 
     Attributes:
+        said: caption and pseudo-words.
         hci: [B,3,H/4,W/4] in [0,1], zero where `has_hci` is 0.
-        has_hci: [B] 1 or 0.
+        has_hci: [B,1,H/16,W/16] 1 or 0, the same everywhere in a picture.
         latents: [B,32,H/16,W/16] key latents, zero where none arrived.
         key_map, arrived: [B,1,H/16,W/16] key cells, and those whose latents arrived.
-        text: [B,40] token ids of the caption, padded with 0; all zero without one.
-        words: [B,N,5] quantised pseudo-words.
-        has_words: [B] 1 or 0.
+        places: [B,2,H/16,W/16] row and column in the whole picture, -1 to 1: pseudo-words speak of places.
     """
 
+    said: Said
     hci: Tensor
     has_hci: Tensor
     latents: Tensor
     key_map: Tensor
     arrived: Tensor
-    text: Tensor
-    words: Tensor
-    has_words: Tensor
+    places: Tensor
+
+    @property
+    def maps(self) -> dict[str, Tensor]:
+        """The parts on the key grid."""
+        names = ("has_hci", "latents", "key_map", "arrived", "places")
+        return {name: getattr(self, name) for name in names}
+
+
+def places(rows: int, columns: int, like: Tensor) -> Tensor:
+    """[1,2,rows,columns] for `Guidance`, of the kind of a tensor."""
+    y, x = (
+        2 * (torch.arange(n, device=like.device, dtype=like.dtype) + 0.5) / n - 1 for n in (rows, columns)
+    )
+    return torch.stack((y[:, None].expand(rows, columns), x.expand(rows, columns)))[None]
 
 
 class MultimodalDecoder(nn.Module):
@@ -89,7 +140,7 @@ class MultimodalDecoder(nn.Module):
         )
         self.control = ControlNetModel(
             in_channels=2 * _PATCH_VALUES,
-            conditioning_channels=4 * 3 + 32 + 3,
+            conditioning_channels=4 * 3 + LATENTS + 5,
             conditioning_embedding_out_channels=(widths[0],),
             **shared,
         )
@@ -126,7 +177,7 @@ class MultimodalDecoder(nn.Module):
             [B,3,H,W] to be added to x0; not clipped.
         """
         precision = self.rgb.weight.dtype
-        tokens = self._tokens(guidance)
+        tokens = self._tokens(guidance.said)
         sample = torch.cat((noisy, 2 * F.pixel_unshuffle(x0, PATCH) - 1), 1).to(precision)
         down, middle = self.control(
             sample, level, tokens, controlnet_cond=self._condition(guidance).to(precision), return_dict=False
@@ -144,21 +195,21 @@ class MultimodalDecoder(nn.Module):
         return F.pixel_shuffle(self.rgb(y), 2).float()
 
     def _condition(self, guidance: Guidance) -> Tensor:
-        """[B,47,H/8,W/8]: all that has a place in the picture."""
-        has_hci = guidance.has_hci.view(-1, 1, 1, 1).expand(-1, 1, *guidance.key_map.shape[-2:])
-        cells = torch.cat((guidance.latents / 4, guidance.key_map, guidance.arrived, has_hci), 1)
+        """[B,49,H/8,W/8]: all that has a place in the picture."""
+        maps = guidance.maps
+        cells = torch.cat([maps.pop("latents") / 4, *maps.values()], 1)
         return torch.cat((F.pixel_unshuffle(guidance.hci, 2), F.interpolate(cells, scale_factor=2.0)), 1)
 
-    def _tokens(self, guidance: Guidance) -> Tensor:
+    def _tokens(self, said: Said) -> Tensor:
         """[B,40+max(N,1),token_width]: a learned token stands in for what is missing."""
         none, no_words = self.missing
-        has_text = (guidance.text != 0).any(1)
-        text = self.text(input_ids=guidance.text).last_hidden_state
+        has_text = (said.text != 0).any(1)
+        text = self.text(input_ids=said.text).last_hidden_state
         text = torch.where(has_text.view(-1, 1, 1), text, none)
-        if guidance.words.shape[1] == 0:
+        if said.words.shape[1] == 0:
             return torch.cat((text, no_words.expand(len(text), 1, -1)), 1)
-        words = self.reader(guidance.words.to(none.dtype))
-        return torch.cat((text, torch.where(guidance.has_words.view(-1, 1, 1) > 0, words, no_words)), 1)
+        words = self.reader(said.words.to(none.dtype))
+        return torch.cat((text, torch.where(said.has_words.view(-1, 1, 1) > 0, words, no_words)), 1)
 
 
 def caption_tokens(vocabulary: Vocabulary, caption: str) -> Tensor:
@@ -230,12 +281,16 @@ def _denoise_tile(
 
 
 def _pad_to_stride(x0: Tensor, guidance: Guidance) -> tuple[Tensor, Guidance]:
-    """Sides up to multiples of 32: the picture and the HCI repeat their border, the maps are empty there."""
+    """Sides up to multiples of 32: everything repeats its border, but no latents are there."""
     right, below = (-x0.shape[-1]) % _STRIDE, (-x0.shape[-2]) % _STRIDE
-    cells = (0, right // 16, 0, below // 16)
-    maps = {name: F.pad(getattr(guidance, name), cells) for name in ("latents", "key_map", "arrived")}
-    hci = F.pad(guidance.hci, (0, right // 4, 0, below // 4), mode="replicate")
-    return F.pad(x0, (0, right, 0, below), mode="replicate"), replace(guidance, hci=hci, **maps)
+
+    def padded(x: Tensor, scale: int) -> Tensor:
+        return F.pad(x, (0, right // scale, 0, below // scale), mode="replicate")
+
+    maps = {name: padded(value, CELL) for name, value in guidance.maps.items()}
+    for name in ("latents", "key_map", "arrived"):
+        maps[name] = F.pad(getattr(guidance, name), (0, right // CELL, 0, below // CELL))
+    return padded(x0, 1), Guidance(guidance.said, padded(guidance.hci, HCI_SCALE), **maps)
 
 
 def _spans(length: int) -> list[tuple[int, int]]:
@@ -249,10 +304,8 @@ def _cut(x: Tensor, rows: tuple[int, int], columns: tuple[int, int], scale: int)
 
 
 def _cut_guidance(guidance: Guidance, rows: tuple[int, int], columns: tuple[int, int]) -> Guidance:
-    maps = {
-        name: _cut(getattr(guidance, name), rows, columns, 16) for name in ("latents", "key_map", "arrived")
-    }
-    return replace(guidance, hci=_cut(guidance.hci, rows, columns, 4), **maps)
+    maps = {name: _cut(value, rows, columns, CELL) for name, value in guidance.maps.items()}
+    return Guidance(guidance.said, _cut(guidance.hci, rows, columns, HCI_SCALE), **maps)
 
 
 def _ramp(span: tuple[int, int], length: int) -> Tensor:

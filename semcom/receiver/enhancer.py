@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semcom.models import texture
+from semcom.models.key_transform import PLANES as KEY_PLANES
 from semcom.models.rrdb import SCALE, RRDBNet
+from semcom.models.texture import PLANES as TEXTURE_PLANES
 
 _MARGIN = 8  # HCI pixels of context around a tile
 _RIM = 2  # reflected around the picture: hides the zero padding of the convolutions
@@ -31,7 +32,8 @@ class Enhancer(nn.Module):
 
     def __init__(self, num_blocks: int = 12) -> None:
         super().__init__()
-        self.trunk = RRDBNet(num_blocks, in_channels=5 + texture.PLANES, amplifiers=texture.PLANES)
+        told = KEY_PLANES + TEXTURE_PLANES
+        self.trunk = RRDBNet(num_blocks, in_channels=5 + told, amplifiers=told)
 
     def forward(self, hci: Tensor, quality: Tensor, detail: Tensor, texture: Tensor) -> Tensor:
         """One tile or crop.
@@ -39,7 +41,8 @@ class Enhancer(nn.Module):
         Args:
             hci: [B,3,h,w] in [0,1].
             quality: [B] AV1 quality, 0–63.
-            detail: [B,1,h,w] 1 where key latents arrived and are already added to `hci`, else 0.
+            detail: [B,9,h,w] 1 where key latents arrived and are already added to `hci`, else 0; and what
+                more they say.
             texture: [B,3,h,w] planes of the texture, zero where it is unknown.
 
         Returns:
@@ -57,7 +60,7 @@ class Enhancer(nn.Module):
         Args:
             hci: [3,h,w] in [0,1], with the key latents added.
             quality: AV1 quality, 0–63.
-            detail: [1,h,w] 1 where key latents arrived.
+            detail: [9,h,w] as above.
             texture: [3,h,w] planes of the texture, zero where it is unknown.
 
         Returns:
@@ -71,7 +74,8 @@ class Enhancer(nn.Module):
             h, w = min(_TILE, height - y), min(_TILE, width - x)
             top, left = max(0, y + _RIM - _MARGIN), max(0, x + _RIM - _MARGIN)
             window = padded[:, :, top : y + _RIM + h + _MARGIN, left : x + _RIM + w + _MARGIN]
-            tile = self(window[:, :3], level, window[:, 3:4], window[:, 4:])[0]
+            parts = window.split((3, 1 + KEY_PLANES, TEXTURE_PLANES), 1)
+            tile = self(parts[0], level, *parts[1:])[0]
             dy, dx = SCALE * (y + _RIM - top), SCALE * (x + _RIM - left)
             core = tile[:, dy : dy + SCALE * h, dx : dx + SCALE * w]
             out[:, SCALE * y : SCALE * (y + h), SCALE * x : SCALE * (x + w)] = core

@@ -49,11 +49,11 @@ class ChannelStage(DecoderStage):
 
     def refined(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """As `DecoderStage`, with noise on the latents that arrived."""
-        hci, detail, latents = super().refined(batch)
+        _, _, latents = super().refined(batch)
         snr_db = torch.empty(BATCH, 1, 1, 1).uniform_(*_SNR_DB)
         power = _LATENT_POWER * 10 ** (-snr_db / 10) * (torch.rand(BATCH, 1, 1, 1) > _NOISELESS)
-        noise = power.sqrt() * torch.randn_like(latents) * batch["arrived"]
-        return (hci + self.transform.residual(noise)).clamp(0, 1), detail, latents + noise
+        noisy = latents + power.sqrt() * torch.randn_like(latents) * batch["arrived"]
+        return *self.transform.refine(batch["hci"], noisy, batch["arrived"]), noisy
 
 
 def erased(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

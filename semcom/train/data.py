@@ -7,6 +7,7 @@ crops it would have seen.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from semcom.models import av1
+from semcom.models import av1, grain
 from semcom.models.grid import CELL
 from semcom.models.pixels import to_tensor
 from semcom.transmitter import hci
@@ -52,6 +53,24 @@ def _expand(pattern: str) -> Iterator[Path]:
     return Path(path.anchor).glob(str(path.relative_to(path.anchor)))
 
 
+@dataclass(frozen=True)
+class _Coded:
+    """A photo and its HCI.
+
+    Attributes:
+        pixels: [H,W,3] uint8.
+        small, hci: [H/4,W/4,3] uint8, before AV1 and after.
+        quality: of AV1.
+        noise: standard deviation of the photo's grain in luma, in grey levels.
+    """
+
+    pixels: NDArray[np.uint8]
+    small: NDArray[np.uint8]
+    hci: NDArray[np.uint8]
+    quality: int
+    noise: float
+
+
 class CodedCrops(Dataset[dict[str, Tensor]]):
     """Pairs of a crop and the same crop of the AV1-coded quarter-size picture.
 
@@ -69,25 +88,36 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
         return 1 << 40
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """`target` [3,crop,crop], `thumb` and `hci` [3,crop/4,crop/4] before and after AV1, `quality` []."""
+        """`target` [3,crop,crop], `thumb` and `hci` [3,crop/4,crop/4] before and after AV1, `quality` [].
+
+        `noise` [] is the photo's grain, in grey levels of luma.
+        """
         rng = np.random.default_rng([self.seed, index])
         return self._window(self._photo(rng)[0], rng)
 
     def _window(self, photo: Image.Image, rng: np.random.Generator) -> dict[str, Tensor]:
+        return self._cut(self._coded(photo, rng), rng)
+
+    def _coded(self, photo: Image.Image, rng: np.random.Generator) -> _Coded:
         small = photo.resize((photo.width // 4, photo.height // 4), Image.Resampling.LANCZOS)
         low, high = self.qualities
         quality = round(rng.triangular(low, min(_USUAL_QUALITY, high), high))
         payload = hci.encode(np.asarray(small), quality, _TRAIN_SPEED)
-        coded = av1.decode(payload, *small.size)
+        pixels = np.asarray(photo)
+        noise = grain.grey_levels(grain.measure(to_tensor(pixels)))
+        return _Coded(pixels, np.asarray(small), av1.decode(payload, *small.size), quality, noise)
+
+    def _cut(self, coded: _Coded, rng: np.random.Generator) -> dict[str, Tensor]:
         side = self.crop // 4
-        x, y = self._sharpest(np.asarray(small, np.float32).sum(-1), side, rng)
-        target = np.asarray(photo)[4 * y : 4 * y + self.crop, 4 * x : 4 * x + self.crop]
+        x, y = self._sharpest(coded.small.astype(np.float32).sum(-1), side, rng)
+        target = coded.pixels[4 * y : 4 * y + self.crop, 4 * x : 4 * x + self.crop]
         window = (slice(y, y + side), slice(x, x + side))
         return {
             "target": to_tensor(target),
-            "thumb": to_tensor(np.asarray(small)[window]),
-            "hci": to_tensor(coded[window]),
-            "quality": torch.tensor(float(quality)),
+            "thumb": to_tensor(coded.small[window]),
+            "hci": to_tensor(coded.hci[window]),
+            "quality": torch.tensor(float(coded.quality)),
+            "noise": torch.tensor(coded.noise),
         }
 
     def _sharpest(self, luma: NDArray[np.float32], side: int, rng: np.random.Generator) -> tuple[int, int]:

@@ -9,7 +9,7 @@ the others from any noise level, for refinement.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +22,7 @@ from semcom.metrics.lpips import LPIPSNetwork
 from semcom.models.caption_vocabulary import Vocabulary
 from semcom.models.key_transform import KeyTransform
 from semcom.models.pseudo_words import PseudoWordEncoder
-from semcom.receiver.decoder import Guidance, MultimodalDecoder, schedule, to_diffusion
+from semcom.receiver.decoder import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
 from semcom.receiver.enhancer import Enhancer
 from semcom.train.enhancer import refine, texture_planes
 from semcom.train.guided import BATCH, SCENES, GuidedCrops
@@ -126,16 +126,9 @@ class DecoderStage:
             x0 = torch.cat((restored, batch["scene_card"][CROPS:]))
             target = torch.cat((batch["target"][:CROPS], batch["scene"][CROPS:]))
         words = model.words.fsq(model.words(batch["features"], num_words))
-        guidance = Guidance(
-            hci=hci * crop.view(-1, 1, 1, 1),
-            has_hci=crop,
-            latents=latents,
-            key_map=batch["key_map"],
-            arrived=arrived,
-            text=batch["text"],
-            words=words,
-            has_words=batch["has_words"],
-        )
+        said = Said(batch["text"], words, batch["has_words"])
+        present = said.about(hci * crop.view(-1, 1, 1, 1), latents, batch["key_map"], arrived)
+        guidance = replace(present, has_hci=present.has_hci * crop.view(-1, 1, 1, 1))
         return x0, target, guidance
 
     def refined(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -20,7 +19,8 @@ from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
 from semcom.models import texture
 from semcom.models.grid import CELL
-from semcom.models.key_transform import CELL_SIDE, KeyTransform
+from semcom.models.key_transform import PLANES as KEY_PLANES
+from semcom.models.key_transform import KeyTransform
 from semcom.models.rrdb import prune_blocks
 from semcom.receiver.enhancer import Enhancer
 from semcom.train.data import QUALITIES, CodedCrops, KeyCrops
@@ -98,28 +98,25 @@ class EnhancerStage:
 
 
 def refine(transform: KeyTransform, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """HCI with the key latents of the `arrived` cells added, where that is [B,1,h,w], and the latents."""
-    latents = transform.quantise(batch["thumb"] - batch["hci"]) * batch["arrived"]
-    refined = (batch["hci"] + transform.residual(latents)).clamp(0, 1)
-    return refined, F.interpolate(batch["arrived"], scale_factor=CELL_SIDE), latents
+    """HCI refined in the `arrived` cells, what the enhancer reads of them, and the latents."""
+    latents = transform.quantise(transform(batch["target"], batch["hci"])) * batch["arrived"]
+    refined, detail = transform.refine(batch["hci"], latents, batch["arrived"])
+    return refined, detail, latents
 
 
 def texture_planes(batch: Mapping[str, Tensor], jitter: float = 0.0) -> Tensor:
-    """[B,3,h,w] as the receiver makes them when everything arrives; finer in the `arrived` key cells.
+    """[B,3,h,w] as the receiver makes them when everything arrives.
 
     Args:
-        batch: of coded crops with `arrived`.
+        batch: of coded crops.
         jitter: largest random error before rounding, in octaves.
     """
-    target, arrived = batch["target"], batch["arrived"][:, 0]
+    target, noise = batch["target"], batch["noise"].view(-1, 1, 1)
     expectation = texture.expected(batch["hci"], batch["quality"])
-
-    def sent(block: int, known: Tensor) -> Tensor:
-        missing = texture.measure(target, block) - known
-        return texture.rounded(missing + jitter * (2 * torch.rand_like(missing) - 1))
-
-    whole = texture.known(expectation, sent(texture.BLOCK, expectation), (arrived.shape[1], arrived.shape[2]))
-    return texture.planes(texture.refined(whole, sent(CELL, whole.level) * arrived))
+    missing = texture.measure(target, texture.BLOCK, noise) - expectation
+    surprise = texture.rounded(missing + jitter * (2 * torch.rand_like(missing) - 1))
+    grid = (target.shape[2] // CELL, target.shape[3] // CELL)
+    return texture.planes(texture.known(expectation, surprise, grid))
 
 
 def start_from_published(num_blocks: int) -> Enhancer:
@@ -130,5 +127,6 @@ def start_from_published(num_blocks: int) -> Enhancer:
     enhancer = Enhancer(num_blocks)
     added = torch.zeros_like(enhancer.trunk.conv_first.weight[:, first.shape[1] :])
     state["conv_first.weight"] = torch.cat((first, added), 1)
-    enhancer.trunk.load_state_dict(state | {"amplify.conv.weight": torch.zeros(64, texture.PLANES, 1, 1)})
+    unread = torch.zeros(64, KEY_PLANES + texture.PLANES, 1, 1)
+    enhancer.trunk.load_state_dict(state | {"amplify.conv.weight": unread})
     return enhancer

@@ -18,17 +18,15 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from semcom.models.fsq import LEVELS
-from semcom.models.grid import CELL, HCI_SCALE
 from semcom.models.pixels import to_tensor
 from semcom.receiver.concealment import GREY
-from semcom.receiver.decoder import Guidance, to_diffusion
+from semcom.receiver.decoder import Guidance, Said, to_diffusion
 from semcom.train.data import CROP
 from semcom.train.decoder import NOISIEST, Guided, Surroundings
 from semcom.train.guided import GuidedCrops
 
 _SPREAD = 0.5  # residuals of a grey picture are four times as strong as those of a restored one
 _CLEAREST = 0.95  # the velocity of a nearly finished picture is not asked for: its error is divided by 1 - t
-_LATENTS = 32
 _VALIDATION_SAMPLES = 64
 
 
@@ -94,22 +92,14 @@ class FlowStage:
         grey = torch.full_like(batch["target"], GREY)
         path = torch.lerp(noise, clean, t)
         level = ((1 - time) * NOISIEST).round().long()
-        predicted = _SPREAD * to_diffusion(model.decoder(path, level, grey, _caption_only(batch["text"])))
+        predicted = _SPREAD * to_diffusion(
+            model.decoder(path, level, grey, _caption_only(batch["text"], grey))
+        )
         remaining = (1 - t).clamp_min(1 - _CLEAREST)
         return ((predicted - clean) / remaining).square().mean()
 
 
-def _caption_only(text: Tensor) -> Guidance:
+def _caption_only(text: Tensor, grey: Tensor) -> Guidance:
     """Guidance of which everything but the caption is missing."""
-    count, cells = len(text), CROP // CELL
-    nothing = torch.zeros(count, 1, cells, cells)
-    return Guidance(
-        hci=torch.zeros(count, 3, CROP // HCI_SCALE, CROP // HCI_SCALE),
-        has_hci=torch.zeros(count),
-        latents=nothing.expand(-1, _LATENTS, -1, -1),
-        key_map=nothing,
-        arrived=nothing,
-        text=text,
-        words=torch.zeros(count, 0, len(LEVELS)),
-        has_words=torch.zeros(count),
-    )
+    count = len(text)
+    return Said(text, torch.zeros(count, 0, len(LEVELS)), torch.zeros(count)).about_nothing(grey)

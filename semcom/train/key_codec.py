@@ -1,8 +1,8 @@
 """Stage `key_codec`: the key transform and its integer tables, learned from AV1's errors.
 
-What AV1 loses of training photographs at random qualities gives the transform's basis; the latents of the
-same residuals, and what the texture lacks in a cell, give the tables. Nothing is optimised by gradient, so
-this takes minutes, not hours.
+What AV1 loses of training photographs at random qualities gives the basis that the transform starts from;
+the latents of the same photographs give the tables. The stage `joint` trains the transform; then the tables
+are made anew.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from rich.progress import track
 from torch import Tensor
 
 from semcom.models.key_bitstream import LatentTables, packet_cells
-from semcom.models.key_transform import CELL_SIDE, CELL_VALUES, KeyTransform, learn_basis
+from semcom.models.key_transform import CELL_SIDE, CELL_VALUES, KeyTransform, learn_basis, start_from_basis
+from semcom.receiver.decoder import LATENTS
 from semcom.train.data import CodedCrops
 from semcom.train.tables import fit_tables, mean_bits
-from semcom.transmitter import texture
-from semcom.transmitter.texture import Levels
 
 _CROP = 256
 _QUALITIES = (15, 40)
@@ -35,7 +34,6 @@ class KeyCodec:
 
     transform: KeyTransform
     tables: LatentTables
-    energy_kept: float
     bits_per_cell: float
 
 
@@ -52,24 +50,19 @@ def learn_key_codec(
     """
     coded = CodedCrops(photos, _CROP, _QUALITIES, seed)
     samples = [coded[i] for i in track(range(crops), description="coding photos")]
-    residuals = torch.stack([sample["thumb"] - sample["hci"] for sample in samples])
-    cells = F.pixel_unshuffle(residuals, CELL_SIDE).permute(0, 2, 3, 1).reshape(-1, CELL_VALUES)
-    transform = known or KeyTransform()
-    if known is None:
-        transform.basis.copy_(learn_basis(cells, len(transform.basis)))
-    kept = (cells @ transform.basis.T).square().sum() / cells.square().sum()
-    shapes = transform.quantise(residuals).numpy().astype(np.int64)
-    refinements = np.stack([_refinement(sample) for sample in samples])
-    groups = _groups(np.concatenate((shapes, refinements[:, None]), 1))
+    transform = known or start_from_basis(_basis(samples))
+    with torch.inference_mode():
+        latents = [transform.quantise(transform(s["target"][None], s["hci"][None]))[0] for s in samples]
+    groups = _groups(torch.stack(latents).numpy().astype(np.int64))
     tables = fit_tables(groups)
     bits = mean_bits(groups, tables) / np.mean([len(group) for group in groups])
-    return KeyCodec(transform, tables, float(kept), float(bits))
+    return KeyCodec(transform, tables, float(bits))
 
 
-def _refinement(sample: dict[str, Tensor]) -> NDArray[np.int64]:
-    levels = Levels.of(sample["target"])
-    _, known = texture.encode(levels, sample["hci"], int(sample["quality"]))
-    return texture.refinement(levels, known)
+def _basis(samples: Sequence[dict[str, Tensor]]) -> Tensor:
+    residuals = torch.stack([sample["thumb"] - sample["hci"] for sample in samples])
+    cells = F.pixel_unshuffle(residuals, CELL_SIDE).permute(0, 2, 3, 1).reshape(-1, CELL_VALUES)
+    return learn_basis(cells, LATENTS)
 
 
 def _groups(latents: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,10 @@ _SEED_STRIDE = 1 << 32
 
 
 class Stage(Protocol):
-    """What a stage brings: the trainable model, its samples, its loss and its fixed evaluation."""
+    """What a stage brings: the trainable model, its samples, its loss and its fixed evaluation.
+
+    A stage that has a `device` other than `cpu` keeps its model there; batches are brought to it.
+    """
 
     name: str
     model: nn.Module
@@ -81,21 +85,47 @@ def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool, sha
     """
     folder.mkdir(parents=True, exist_ok=True)
     log, path = _Log(stage, folder), folder / "checkpoint.pt"
+    device = getattr(stage, "device", "cpu")
     start = copy.deepcopy(stage.model).requires_grad_(False).eval()
     average = copy.deepcopy(start)
     trainable = [p for p in stage.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, lr=stage.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(
+        trainable, lr=stage.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99), fused=device == "cuda"
+    )
     progress = Progress()
     if resume and path.exists():
         progress = _restore(path, stage.model, average, optimizer)
+    try:
+        _steps(stage, average, optimizer, progress, path, log, seconds=60 * minutes, seed=seed, device=device)
+    finally:  # a run that is interrupted loses nothing
+        _save(path, stage.model, average, optimizer, progress)
+    _mix(average, start, share)
+    metrics = stage.evaluate(average)
+    log.validation(progress, metrics)
+    return Trained(average, progress, metrics)
+
+
+def _steps(
+    stage: Stage,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    path: Path,
+    log: _Log,
+    *,
+    seconds: float,
+    seed: int,
+    device: str,
+) -> None:
+    trainable = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     saved = last = time.monotonic()
-    for batch in _batches(stage, seed, progress.step):
-        fraction = progress.seconds / (60 * minutes)
+    for batch in _batches(stage, seed, progress.step, device):
+        fraction = progress.seconds / seconds
         if fraction >= 1:
-            break
+            return
         _set_rate(optimizer, stage.learning_rate, progress.step, fraction)
         torch.manual_seed(seed * _SEED_STRIDE + progress.step)  # a resumed run draws the same noise
-        terms = stage.loss(batch, fraction)
+        terms = stage.loss({name: x.to(device, non_blocking=True) for name, x in batch.items()}, fraction)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         nn.utils.clip_grad_norm_(trainable, _GRADIENT_NORM)
@@ -103,24 +133,20 @@ def run(stage: Stage, folder: Path, minutes: float, seed: int, resume: bool, sha
         _update_average(average, stage, progress.step)
         now = time.monotonic()
         progress.step, progress.seconds, last = progress.step + 1, progress.seconds + now - last, now
-        log.step(progress, {name: term.item() for name, term in terms.items()})
+        log.step(progress, terms)
         if now - saved > _CHECKPOINT_SECONDS:
             _save(path, stage.model, average, optimizer, progress)
             saved = now
-    _save(path, stage.model, average, optimizer, progress)
-    _mix(average, start, share)
-    metrics = stage.evaluate(average)
-    log.validation(progress, metrics)
-    return Trained(average, progress, metrics)
 
 
-def _batches(stage: Stage, seed: int, first_step: int) -> Iterable[Mapping[str, Tensor]]:
+def _batches(stage: Stage, seed: int, first_step: int, device: str) -> Iterable[Mapping[str, Tensor]]:
     return DataLoader(
         stage.dataset(seed),
         batch_size=stage.batch_size,
         sampler=_StepSampler(first_step * stage.batch_size),
-        num_workers=1,
+        num_workers=1 if device == "cpu" else os.cpu_count() or 1,  # a GPU leaves the cores to the samples
         prefetch_factor=4,
+        pin_memory=device == "cuda",
     )
 
 
@@ -129,7 +155,7 @@ class _Log:
 
     def __init__(self, stage: Stage, folder: Path) -> None:
         self._name, self._batch_size = stage.name, stage.batch_size
-        self._means: dict[str, float] = {}
+        self._means: dict[str, Tensor] = {}
         self._console = Console(stderr=True, soft_wrap=True)
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -138,16 +164,18 @@ class _Log:
         else:
             self._writer = SummaryWriter(str(folder))
 
-    def step(self, progress: Progress, terms: Mapping[str, float]) -> None:
-        for name, value in terms.items():
-            self._means[name] = 0.98 * self._means.get(name, value) + 0.02 * value
+    def step(self, progress: Progress, terms: Mapping[str, Tensor]) -> None:
+        for name, term in terms.items():
+            value = term.detach()
+            self._means[name] = torch.lerp(self._means.get(name, value), value, 0.02)
         if progress.step % _LOG_STEPS:
             return
         pace = 1000 * progress.seconds / (progress.step * self._batch_size)
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in self._means.items())
+        means = {name: value.item() for name, value in self._means.items()}  # waits for a GPU, so not sooner
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         clock = f"step {progress.step}  {progress.seconds / 60:.1f} min  {pace:.0f} ms/sample"
         self._console.print(f"{self._name} {clock}  {shown}")
-        self._events("loss", self._means, progress.step)
+        self._events("loss", means, progress.step)
 
     def validation(self, progress: Progress, metrics: Mapping[str, float]) -> None:
         self._console.print(f"{self._name} validation: {metrics}")
@@ -168,8 +196,8 @@ def _set_rate(optimizer: torch.optim.Optimizer, base: float, step: int, fraction
 @torch.no_grad()
 def _update_average(average: nn.Module, stage: Stage, step: int) -> None:
     decay = min(stage.ema_decay, (1 + step) / (10 + step))  # follows quickly at first
-    for kept, new in zip(average.parameters(), stage.model.parameters(), strict=True):
-        kept.data.lerp_(new.data, 1 - decay)
+    kept, new = ([p.data for p in model.parameters()] for model in (average, stage.model))
+    torch._foreach_lerp_(kept, new, 1 - decay)
     for kept_buffer, new_buffer in zip(average.buffers(), stage.model.buffers(), strict=True):
         kept_buffer.copy_(new_buffer)
 

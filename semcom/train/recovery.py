@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from semcom.receiver import adapters
-from semcom.receiver.decoder import Guidance, MultimodalDecoder, to_diffusion
+from semcom.receiver.decoder import MultimodalDecoder, to_diffusion
 from semcom.receiver.enhancer import Enhancer
 from semcom.receiver.quantization import round_to_nf4
 from semcom.train.decoder import CROPS, NOISIEST, DecoderStage, Surroundings
@@ -97,17 +97,12 @@ class RecoveryStage(DecoderStage):
             x0, _, guidance = self.mixed(self.guided, batch, _WORDS)
             noise, level = torch.randn_like(to_diffusion(x0)), torch.full((BATCH,), NOISIEST)
             exact = x0 + self.guided.decoder(noise, level, x0, guidance)
-        quality, detail = batch["quality"][:CROPS], _detail(guidance)
-        fine = texture_planes({**batch, "arrived": guidance.arrived})[:CROPS]
-        restored = model.enhancer(guidance.hci[:CROPS], quality, detail[:CROPS], fine)
+            hci, detail, _ = self.refined({**batch, "arrived": guidance.arrived})
+            fine = texture_planes(batch)
+        quality = batch["quality"][:CROPS]
+        restored = model.enhancer(hci[:CROPS], quality, detail[:CROPS], fine[:CROPS])
         begun = torch.cat((restored, x0[CROPS:]))
         return begun + model.decoder(noise, level, begun, guidance), exact
-
-
-def _detail(guidance: Guidance) -> Tensor:
-    """[B,1,h,w] of the HCI: 1 where key latents arrived."""
-    factor = guidance.hci.shape[-1] // guidance.arrived.shape[-1]
-    return guidance.arrived.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
 
 
 def _adapted(network: Network, rank: int, *kinds: type[nn.Conv2d | nn.Linear]) -> Network:

@@ -28,16 +28,20 @@ from semcom.train.data import KeyCrops, list_photos
 from semcom.train.decoder import DecoderStage, Guided, Surroundings
 from semcom.train.deepjscc import DeepJSCCStage
 from semcom.train.enhancer import EnhancerStage, refine, start_from_published, texture_planes
+from semcom.train.joint import Chain, JointStage
+from semcom.train.joint_data import tokens, written_captions
 from semcom.train.key_codec import learn_key_codec
 from semcom.train.loop import Stage, Trained, run
 from semcom.train.perceptual import PerceptualStage, Rivals
 from semcom.train.recovery import Adapted, RecoveryStage
 from semcom.train.segmenter import SegmenterStage
 from semcom.train.segments import list_masked
+from semcom.transmitter.captions import PhotoCaptioner
 from semcom.transmitter.features import FeatureExtractor
 
 _KEY_CODEC_CROPS = 600
 _CALIBRATION_CROPS = 48
+_GPU_PHOTOS = 28  # a step of the stage `joint`
 _DATA_TERMS = "research use; sets and terms in the project's data README"
 
 
@@ -101,6 +105,43 @@ def _enhancer(wanted: TrainingRun) -> None:
     write_part(wanted.profile, "enhancer", {"num_blocks": 12}, trained.model.state_dict(), card)
 
 
+def _joint(wanted: TrainingRun) -> None:
+    profile = Profile.open(wanted.profile)
+    photos, validation = list_photos(wanted.data), list_photos(wanted.validation)
+    vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
+    backbone = profile.build("backbone", EfficientNetLite0)
+    describer = PhotoCaptioner(backbone, profile.build("captioner", Captioner), vocabulary, beams=1)
+    captions = written_captions(
+        [*photos, *validation], describer, FeatureExtractor(backbone), wanted.folder / "captions.tsv"
+    )
+    chain = Chain(
+        profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform), len(vocabulary)
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    size = _GPU_PHOTOS if device == "cuda" else 1
+    stage = JointStage(chain, backbone, photos, validation, tokens(captions, vocabulary), device, size)
+    earlier = profile.card("enhancer")
+    trained = _train(stage, wanted)
+    card = _card(stage, trained, wanted, len(photos)) | {
+        "losses": "LPIPS-Alex + 0.25·L1 + 2.5·DISTS + 7·bits of key latents per pixel; scenes: see the stage",
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "earlier_run": earlier,
+    }
+    _write_chain(wanted.profile, trained.model, card)
+
+
+def _write_chain(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
+    """Parts of a profile that the stage `joint` trains."""
+    assert isinstance(model, Chain)
+    blocks = {"num_blocks": len(model.enhancer.trunk.body)}
+    write_part(folder, "enhancer", blocks, model.enhancer.state_dict(), card)
+    short = {name: value for name, value in card.items() if name != "earlier_run"}
+    write_part(folder, "key_transform", {}, model.transform.state_dict(), short)
+    write_part(folder, "pseudo_words", {}, model.words.state_dict(), short)
+    config = {"vocabulary": model.decoder.text.config.vocab_size}
+    write_part(folder, "decoder", config, model.decoder.state_dict(), short)
+
+
 def _key_codec(wanted: TrainingRun) -> None:
     photos = list_photos(wanted.data)
     profile = Profile.open(wanted.profile)
@@ -113,10 +154,10 @@ def _key_codec(wanted: TrainingRun) -> None:
         "data_terms": _DATA_TERMS,
         "crops": _KEY_CODEC_CROPS,
         "seed": wanted.seed,
-        "energy_kept_by_basis": round(learned.energy_kept, 4),
         "bits_per_cell": round(learned.bits_per_cell, 2),
     } | provenance()
-    write_part(wanted.profile, "key_transform", {}, learned.transform.state_dict(), card)
+    if known is None:
+        write_part(wanted.profile, "key_transform", {}, learned.transform.state_dict(), card)
     tensors = {
         "sets": torch.from_numpy(learned.tables.sets).short(),
         "symbols": torch.from_numpy(learned.tables.symbols).short(),
@@ -297,6 +338,7 @@ def _card(stage: Stage, trained: Trained, wanted: TrainingRun, photos: int) -> d
 _STAGES: dict[str, Callable[[TrainingRun], None]] = {
     "key_codec": _key_codec,
     "enhancer": _enhancer,
+    "joint": _joint,
     "quantise": _quantise,
     "decoder": _decoder,
     "perceptual": _perceptual,

@@ -28,7 +28,6 @@ from semcom.models.caption_code import check_caption
 from semcom.models.grid import REDUCTIONS, pad_to_grid
 from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import KeyTransform
-from semcom.models.pixels import to_tensor
 from semcom.models.pseudo_words import PseudoWordEncoder
 from semcom.packets import HEADER_BYTES, packet_sizes
 from semcom.transmitter import captions, hci, texture
@@ -39,7 +38,6 @@ from semcom.transmitter.prompts import Prompts
 from semcom.transmitter.pseudo_words import check_num_words, pseudo_words
 from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
 from semcom.transmitter.split import KeyShares, within_share
-from semcom.transmitter.texture import Levels
 
 _NAMED_SHARE = 0.25
 
@@ -83,12 +81,12 @@ class TransmitOptions:
 class _Plan:
     """The parts of a message before the HCI's quality is settled."""
 
-    thumb: Tensor  # [3,h,w] in [0,1]
+    image: Tensor  # [3,H,W] in [0,1], whole key cells
     width: int
     height: int
     grain: int
     key_map: Tensor  # [rows,columns] bool
-    levels: Levels | None = None  # None sends no texture
+    levels: Tensor | None = None  # of the texture; None sends none
     card: bytes | None = None
     caption: bytes | None = None
     words: bytes | None = None
@@ -148,9 +146,9 @@ class Transmitter:
             words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
             colours = card.encode(image) if options.card else None
             noise = grain.measure(image)
-            levels = Levels.of(whole, grain.grey_levels(noise)) if options.texture else None
+            levels = texture.measure(whole, grain.grey_levels(noise)) if options.texture else None
         key_map, likely = selected.result(), typical.result()
-        plain = _Plan(to_tensor(thumb), width, height, noise, torch.zeros_like(key_map))
+        plain = _Plan(whole, width, height, noise, torch.zeros_like(key_map))
         plan = replace(plain, levels=levels)
         key_map = self._affordable(key_map, plan, likely, share, budget)
         everything = replace(plan, key_map=key_map, card=colours, caption=caption, words=words)
@@ -248,13 +246,11 @@ class Transmitter:
         if plan.levels is None and not key:
             return None, []
         coded = hci_picture.decode(payload, plan.width, plan.height, plan.reduction)
-        refinement = np.zeros(plan.key_map.shape, np.int64)
         if plan.levels is not None:
-            fine, known = texture.encode(plan.levels, coded, quality)
-            refinement = texture.refinement(plan.levels, known)
+            fine = texture.encode(plan.levels, coded, quality)
         if not key:
             return fine, []
-        return fine, key_packets(plan.thumb, coded, plan.key_map, refinement, self.transform, self.tables)
+        return fine, key_packets(plan.image, coded, plan.key_map, self.transform, self.tables)
 
 
 def _fits(budget: Budget, beside: Sequence[PacketSize], limit: float) -> Callable[[int], bool]:

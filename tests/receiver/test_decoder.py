@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from semcom.receiver import decoder as decoder_module
-from semcom.receiver.decoder import Guidance, MultimodalDecoder, denoise, schedule, to_diffusion
+from semcom.receiver.decoder import Guidance, MultimodalDecoder, Said, denoise, places, schedule, to_diffusion
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +21,21 @@ def tiny() -> MultimodalDecoder:
 def guidance(height: int, width: int, num_words: int = 4) -> Guidance:
     generator = torch.Generator().manual_seed(1)
     rows, columns = height // 16, width // 16
-    return Guidance(
-        hci=torch.rand(1, 3, height // 4, width // 4, generator=generator),
-        has_hci=torch.ones(1),
-        latents=torch.randint(-1, 2, (1, 32, rows, columns), generator=generator).float(),
-        key_map=torch.ones(1, 1, rows, columns),
-        arrived=torch.ones(1, 1, rows, columns),
+    said = Said(
         text=torch.arange(40)[None] % 7,
         words=torch.rand(1, num_words, 5, generator=generator),
         has_words=torch.ones(1),
     )
+    return said.about(
+        torch.rand(1, 3, height // 4, width // 4, generator=generator),
+        torch.randint(-1, 2, (1, 32, rows, columns), generator=generator).float(),
+        torch.ones(1, 1, rows, columns),
+        torch.ones(1, 1, rows, columns),
+    )
+
+
+def said_otherwise(known: Guidance, **changes: torch.Tensor) -> Guidance:
+    return replace(known, said=replace(known.said, **changes))
 
 
 def test_untrained_it_returns_x0():
@@ -51,13 +56,14 @@ def test_every_guidance_matters_and_may_be_missing(tiny):
     x0, full = torch.full((1, 3, 64, 64), 0.5), guidance(64, 64)
     whole = denoise(tiny, x0, full, 1, 0)
     without = {
-        "caption": replace(full, text=torch.zeros(1, 40, dtype=torch.long)),
-        "pseudo-words": replace(full, has_words=torch.zeros(1)),
-        "no words at all": replace(full, words=torch.zeros(1, 0, 5), has_words=torch.zeros(1)),
-        "hci": replace(full, hci=torch.zeros_like(full.hci), has_hci=torch.zeros(1)),
+        "caption": said_otherwise(full, text=torch.zeros(1, 40, dtype=torch.long)),
+        "pseudo-words": said_otherwise(full, has_words=torch.zeros(1)),
+        "no words at all": said_otherwise(full, words=torch.zeros(1, 0, 5), has_words=torch.zeros(1)),
+        "hci": replace(full, hci=torch.zeros_like(full.hci), has_hci=torch.zeros_like(full.has_hci)),
         "latents": replace(full, latents=torch.zeros_like(full.latents)),
         "holes": replace(full, arrived=torch.zeros_like(full.arrived)),
         "key map": replace(full, key_map=torch.zeros_like(full.key_map)),
+        "places": replace(full, places=torch.zeros_like(full.places)),
     }
     # An untrained ControlNet ends in zeros, so what it carries cannot show: let it through.
     for layer in (*tiny.control.controlnet_down_blocks, tiny.control.controlnet_mid_block):
@@ -66,6 +72,30 @@ def test_every_guidance_matters_and_may_be_missing(tiny):
     whole = denoise(tiny, x0, full, 1, 0)
     for name, less in without.items():
         assert not torch.equal(denoise(tiny, x0, less, 1, 0), whole), name
+
+
+def test_places_are_of_the_whole_picture_in_every_tile(monkeypatch):
+    """The middle of a tile is not the middle of the picture."""
+    monkeypatch.setattr(decoder_module, "_TILE", 128)
+    monkeypatch.setattr(decoder_module, "_OVERLAP", 32)
+    seen = []
+
+    def look(noisy, level, window, known):
+        seen.append(known.places)
+        return torch.zeros_like(window)
+
+    denoise(look, torch.rand(1, 3, 224, 128), guidance(224, 128), 1, 0)
+    whole = places(14, 8, torch.zeros(1))
+    torch.testing.assert_close(seen[0], whole[:, :, :8])
+    torch.testing.assert_close(seen[1], whole[:, :, 6:])
+    torch.testing.assert_close(whole, -whole.flip(2, 3))
+
+
+def test_a_lost_hci_is_said_to_be_missing():
+    x0 = torch.rand(2, 3, 32, 64)
+    blind = guidance(32, 64).said.about_nothing(x0[:1])
+    assert not blind.has_hci.any() and not blind.hci.any() and not blind.latents.any()
+    assert blind.maps["places"].shape == (1, 2, 2, 4)
 
 
 def test_same_seed_same_picture(tiny):

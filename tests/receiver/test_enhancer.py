@@ -28,7 +28,7 @@ def test_tiles_of_the_enhancer_meet_without_a_seam(monkeypatch):
     for block in net.trunk.body:
         block.dense = torch.nn.Identity()  # leaves the outer convolutions, whose reach is a few pixels
     torch.nn.init.normal_(net.trunk.amplify.conv.weight, std=0.02)
-    picture, detail = torch.rand(3, 50, 37), (torch.rand(1, 50, 37) < 0.5).float()
+    picture, detail = torch.rand(3, 50, 37), (torch.rand(9, 50, 37) < 0.5).float()
     fine = torch.randn(3, 50, 37)
     whole = net.restore(picture, 30, detail, fine)
     monkeypatch.setattr(enhancer_module, "_TILE", 16)

@@ -55,7 +55,7 @@ def random_crop(height, width):
     return (
         torch.rand(1, 3, height, width),
         torch.tensor([30.0]),
-        torch.zeros(1, 1, height, width),
+        torch.zeros(1, 9, height, width),
         torch.randn(1, 3, height, width),
     )
 
@@ -76,5 +76,6 @@ def test_a_picture_is_restored_at_its_size(enhancer):
     crop = random_crop(16, 16)
     integer = with_int8_trunk(enhancer, observe(enhancer, [crop]))
     assert isinstance(enhancer.trunk, RRDBNet)  # the float model is left as it was
-    planes = torch.zeros(3, 21, 34)
-    assert integer.restore(torch.rand(3, 21, 34), 30, planes[:1], planes).shape == (3, 84, 136)
+    detail, texture = torch.zeros(9, 21, 34), torch.zeros(3, 21, 34)
+    picture = integer.restore(torch.rand(3, 21, 34), 30, detail, texture)
+    assert picture.shape == (3, 84, 136)

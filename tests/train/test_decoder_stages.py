@@ -17,9 +17,10 @@ from semcom.profile import Profile, write_part
 from semcom.receiver.enhancer import Enhancer
 from semcom.receiver.quantization import Quantization
 from semcom.semantic import _networks
-from semcom.train import decoder, loop, recovery, stages
+from semcom.train import decoder, joint, loop, recovery, stages
 from semcom.train.adversary import Adversary, ProjectedHeads
 from semcom.train.channel import ChannelStage, erased
+from semcom.train.enhancer import refine
 from semcom.train.flow import CaptionedPhotos, FlowStage
 from semcom.train.guided import BATCH, SCENES, GuidedCrops, is_scene
 from semcom.train.stages import TrainingRun, run_stage
@@ -55,6 +56,9 @@ def few_steps(monkeypatch):
     monkeypatch.setattr(decoder, "_VALIDATION_SAMPLES", BATCH)
     monkeypatch.setattr(recovery, "_VALIDATION_BATCHES", 1)
     monkeypatch.setattr(stages, "_CALIBRATION_CROPS", 2)
+    monkeypatch.setattr(joint, "DISTSNetwork", LPIPSNetwork)
+    monkeypatch.setattr(joint, "_VALIDATION_PHOTOS", 1)
+    monkeypatch.setattr(joint, "_VALIDATION_BATCH", 1)
 
 
 @pytest.fixture
@@ -63,8 +67,11 @@ def wanted(photos, small_profile, tmp_path, few_steps):
     return TrainingRun([photos], [photos], profile, 1.0, tmp_path / "run", 0, True)
 
 
+PARTS = ("decoder", "pseudo_words", "enhancer", "key_transform")
+
+
 def parts(folder):
-    return {part: Profile.open(folder).tensors(part) for part in ("decoder", "pseudo_words", "enhancer")}
+    return {part: Profile.open(folder).tensors(part) for part in PARTS}
 
 
 def changed(before, after):
@@ -88,6 +95,32 @@ def test_perceptual_goes_on_from_the_decoder(wanted):
     assert {"dists_scene_decoder", "colour_shift_scene", "lpips_crop_x0"} <= card["validation"].keys()
 
 
+def test_joint_trains_the_whole_chain_and_keeps_the_captions(wanted):
+    before = parts(wanted.profile)
+    run_stage("joint", wanted)
+    assert changed(before, parts(wanted.profile)) == set(PARTS)
+    card = Profile.open(wanted.profile).card("enhancer")
+    assert card["stage"] == "joint" and card["earlier_run"] == {"stage": "enhancer"}
+    cases = {"lpips", "lpips_key", "lpips_key_lost", "lpips_without_spw", "lpips_scene", "key_bits_per_cell"}
+    assert cases <= card["validation"].keys()
+    lines = (wanted.folder / "captions.tsv").read_text().splitlines()
+    assert len(lines) == 4 and all(line.split("\t")[1] for line in lines)
+
+
+def test_bits_are_those_of_the_distribution():
+    """Of integers: the code length of a discretised Laplace distribution, by numerical integration."""
+    bits = joint.LaplaceBits(3)
+    with torch.no_grad():
+        bits.log_spread.copy_(torch.tensor([0.3, 0.7, 2.0]).log().view(3, 1, 1))
+    steps = torch.tensor([0.0, -1.0, 3.0]).view(1, 3, 1, 1)
+    x = torch.linspace(-0.5, 0.5, 20001, dtype=torch.float64)
+    expected = 0.0
+    for step, spread in zip((0.0, -1.0, 3.0), (0.3, 0.7, 2.0), strict=True):
+        density = torch.exp(-(step + x).abs() / spread) / (2 * spread)
+        expected -= torch.trapezoid(density, x).log2().item()
+    assert bits(steps).item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_channel_tunes_adapters_that_the_receiver_loads_or_not(wanted):
     before = parts(wanted.profile)
     run_stage("channel", wanted)
@@ -109,7 +142,7 @@ def test_quantise_writes_what_nf4_loads(wanted):
         crop = (
             torch.rand(1, 3, 24, 24),
             torch.tensor([30.0]),
-            torch.zeros(1, 1, 24, 24),
+            torch.zeros(1, 9, 24, 24),
             torch.zeros(1, 3, 24, 24),
         )
         target = exact(*crop)
@@ -182,16 +215,21 @@ def test_erasures_take_whole_packets_at_every_rate():
 def test_noise_falls_on_arrived_latents_alone():
     torch.manual_seed(0)
     stage = ChannelStage.__new__(ChannelStage)
-    stage.transform = KeyTransform()
+    stage.transform = Profile.open("tiny").build("key_transform", KeyTransform)
     arrived = torch.zeros(BATCH, 1, 4, 4)
     arrived[:, :, 0] = 1
-    grey = torch.full((BATCH, 3, 16, 16), 0.5)
-    hci, detail, latents = stage.refined({"thumb": grey, "hci": grey, "arrived": arrived})
-    assert not latents[:, :, 1:].any() and not (hci - grey)[:, :, 4:].any()
-    noisy = latents[:, :, 0].abs().amax((1, 2)) > 0
+    batch = {
+        "target": torch.full((BATCH, 3, 64, 64), 0.5),
+        "hci": torch.full((BATCH, 3, 16, 16), 0.5),
+        "arrived": arrived,
+    }
+    hci, detail, latents = stage.refined(batch)
+    assert not latents[:, :, 1:].any() and not (hci - 0.5)[:, :, 4:].any() and not detail[:, :, 4:].any()
+    _, _, exact = refine(stage.transform, batch)
+    noisy = (latents - exact)[:, :, 0].abs().amax((1, 2)) > 0
     assert 0 < noisy.sum() < BATCH  # some samples came as bits
-    torch.testing.assert_close(hci, (grey + stage.transform.residual(latents)).clamp(0, 1))
-    assert torch.equal(detail[:, :, :4].unique(), torch.tensor([1.0]))
+    torch.testing.assert_close(hci, stage.transform.refine(batch["hci"], latents, arrived)[0])
+    assert torch.equal(detail[:, :1, :4].unique(), torch.tensor([1.0]))
 
 
 def flow_batch(count):

@@ -78,6 +78,26 @@ def test_resumes_with_the_samples_it_would_have_seen(tmp_path, clock):
     assert len(second.seen) == pytest.approx(240, abs=8)
 
 
+def test_an_interrupted_run_keeps_every_step(tmp_path, clock):
+    whole, broken = Regression(), Regression()
+    loop.run(whole, tmp_path / "whole", minutes=1, seed=3, resume=False)
+    loss, seen = broken.loss, []
+
+    def interrupted(batch, progress):
+        seen.append(progress)
+        if len(seen) == 40:
+            raise KeyboardInterrupt
+        return loss(batch, progress)
+
+    broken.loss = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(broken, tmp_path / "broken", minutes=1, seed=3, resume=False)
+    resumed = Regression()
+    trained = loop.run(resumed, tmp_path / "broken", minutes=1, seed=3, resume=True)
+    assert trained.progress.step == pytest.approx(60, abs=1)
+    assert (broken.seen + resumed.seen)[:160] == pytest.approx(whole.seen[:160])
+
+
 def test_crops_depend_on_seed_and_index_alone(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(3):
