@@ -31,9 +31,16 @@ def generous(photo):
     return Budget.of_bpp(0.25, photo.shape[2], photo.shape[1])
 
 
+def with_options(semantic, **options):
+    """The same models, asked for something else."""
+    system = type(semantic).__new__(type(semantic))
+    system.__dict__.update(semantic.__dict__, options=TransmitOptions(**options))
+    return system
+
+
 @pytest.fixture(scope="module")
 def message(semantic, small_photo):
-    return semantic.encode(small_photo, generous(small_photo))
+    return with_options(semantic, key_share=0.25).encode(small_photo, generous(small_photo))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +78,8 @@ def test_bits_are_the_bytes_that_travel(message):
 
 
 def test_at_30_db_nothing_is_lost_and_the_picture_is_the_codecs_own(semantic, small_photo, link, lossless):
-    result = transmit(small_photo, semantic, link, generous(small_photo), snr_db=30, seed=4)
+    keyed = with_options(semantic, key_share=0.25)
+    result = transmit(small_photo, keyed, link, generous(small_photo), snr_db=30, seed=4)
     assert all(stream.complete for stream in result.received.streams)
     torch.testing.assert_close(result.reconstruction.image, lossless[1].image, rtol=0, atol=0)
 
@@ -103,16 +111,16 @@ def test_budget_in_channel_uses_is_kept_exactly(semantic, small_photo, link):
 
 def test_a_smaller_budget_drops_key_then_words_then_texture_then_card_then_refuses(semantic, small_photo):
     height, width = small_photo.shape[-2:]
-    limit = Budget.of_bpp(0.001, width, height)
+    limit, keyed = Budget.of_bpp(0.001, width, height), with_options(semantic, key_share=0.25)
     with pytest.raises(BudgetError, match="the smallest that works is") as caught:
-        semantic.encode(small_photo, limit)
+        keyed.encode(small_photo, limit)
     minimum = caught.value.smallest
-    smallest = semantic.encode(small_photo, replace(limit, limit=minimum))
+    smallest = keyed.encode(small_photo, replace(limit, limit=minimum))
     # AV1's sizes are not quite monotonic at the very bottom: the next quality up may be some bytes smaller
     assert 0 <= 8 * minimum - sum(bits_on_wire(smallest).values()) <= 32
     sent = []
     for extra in (0, 30, 60, 90, 120, 180, 1000):
-        message = semantic.encode(small_photo, replace(limit, limit=minimum + extra))
+        message = keyed.encode(small_photo, replace(limit, limit=minimum + extra))
         names = {stream.name for stream in message.streams}
         sent += [names] if names not in sent else []
     assert sent == [
@@ -145,13 +153,6 @@ def test_key_packets_make_key_regions_more_faithful(semantic, small_photo):
         for result in (whole, without)
     ]
     assert errors[0] < 0.9 * errors[1]
-
-
-def with_options(semantic, **options):
-    """The same models, asked for something else."""
-    system = type(semantic).__new__(type(semantic))
-    system.__dict__.update(semantic.__dict__, options=TransmitOptions(**options))
-    return system
 
 
 def test_lost_mask_or_all_key_packets_leave_the_base_picture(semantic, lossless):

@@ -35,12 +35,13 @@ from semcom.receiver.concealment import GREY
 from semcom.receiver.decoder import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
 from semcom.receiver.enhancer import Enhancer
 from semcom.train.adversary import Adversary, ProjectedHeads
+from semcom.train.decoder import NOISIEST
 from semcom.train.enhancer import texture_planes
 from semcom.train.joint_data import CUTS, JointCrops, expanded
 from semcom.train.precision import half_precision
 from semcom.transmitter.features import FRAME
 
-NOISIEST = 999
+Rows = dict[str, list[Tensor]]
 _NOISIEST_SHARE = 0.85
 _TEXTURE_LOST, _WORDS_LOST, _TEXT_LOST, _CARD_LOST = 0.1, 0.2, 0.2, 0.1
 _NUM_WORDS = (16, 16, 16, 16, 8, 4, 32, 64)
@@ -48,6 +49,7 @@ _JITTER = 0.3  # octaves: the transmitter rounds to what is cheap to send, not a
 # What the HCI pays around 0.036 bpp is 6 (LPIPS + 2.5·DISTS per bit per pixel, validation photos)
 _PRICE = 7.0
 _SCENE_STEPS = 0.33  # share of the steps that have scenes too; the others are faster
+_LEARNING_RATE = 3e-4 / math.sqrt(28)  # of a batch of one photo; 28 fill an H100's time
 _HEADS_ALONE, _FULL_ADVERSARY = 0.05, 0.3  # of the run
 _REDUCTION = 8
 _VALIDATION_PHOTOS, _VALIDATION_BATCH = 32, 8
@@ -103,7 +105,6 @@ class JointStage:
     """
 
     name = "joint"
-    learning_rate = 3e-4
     ema_decay = 0.99
 
     def __init__(
@@ -118,6 +119,7 @@ class JointStage:
     ) -> None:
         self.photos, self.validation, self.texts = photos, validation, texts
         self.device, self.batch_size = device, batch_size
+        self.learning_rate = _LEARNING_RATE * math.sqrt(batch_size)
         self.chain = chain.requires_grad_(True).train().to(device).to(memory_format=torch.channels_last)
         self.model: nn.Module = self.chain
         self.backbone = backbone.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last)
@@ -211,10 +213,11 @@ class JointStage:
         """
         assert isinstance(model, Chain)
         model.to(self.device)
-        rows: dict[str, list[Tensor]] = {}
+        rows: Rows = {}
         torch.manual_seed(0)
         for batch in self._validation():
-            self._measure(model, batch, rows)
+            self._measure_crops(model, batch, rows)
+            self._measure_scenes(model, batch, rows)
         return {name: torch.cat(values).mean().item() for name, values in rows.items()}
 
     def _validation(self) -> Iterator[dict[str, Tensor]]:
@@ -223,11 +226,11 @@ class JointStage:
             batch = default_collate([crops[i] for i in range(start, start + _VALIDATION_BATCH)])
             yield expanded({name: value.to(self.device) for name, value in batch.items()})
 
-    def _measure(self, model: Chain, sample: Mapping[str, Tensor], rows: dict[str, list[Tensor]]) -> None:
+    def _measure_crops(self, model: Chain, sample: Mapping[str, Tensor], rows: Rows) -> None:
         target, text = sample["target"], _per_crop(sample["text"])
         steps = model.transform(target, sample["hci"])
         said = self._said(model, target, text, 16, lost=False)
-        silent = Said(torch.zeros_like(text), said.words[:, :0], torch.zeros_like(said.has_words))
+        silent = _silent(said)
         nowhere, everywhere = torch.zeros_like(sample["arrived"]), torch.ones_like(sample["arrived"])
         plain = {**sample, "arrived": nowhere, "key_map": nowhere}
         cases = {
@@ -244,20 +247,25 @@ class JointStage:
             torch.manual_seed(0)  # the same noise in every case
             output = self._rebuilt(model, case, steps, words, lost=False).clamp(0, 1)
             self._note(rows, name, output, target)
-        rows.setdefault("key_bits_per_cell", []).append(
-            model.bits(model.transform.quantise(steps)).mean((1, 2, 3))
-        )
+        bits = model.bits(model.transform.quantise(steps))
+        rows.setdefault("key_bits_per_cell", []).append(bits.mean((1, 2, 3)))
+
+    def _measure_scenes(self, model: Chain, sample: Mapping[str, Tensor], rows: Rows) -> None:
         scene, x0 = sample["scene"], sample["scene_card"]
         said = self._said(model, scene, sample["text"], 16, lost=False)
-        silent = Said(torch.zeros_like(said.text), said.words[:, :0], torch.zeros_like(said.has_words))
-        for name, words in (("_scene", said), ("_scene_without_words", silent)):
+        for name, words in (("_scene", said), ("_scene_without_words", _silent(said))):
             residual = self._residual(model, x0, scene, words.about_nothing(x0), lost=False)
             self._note(rows, name, (x0 + residual).clamp(0, 1), scene)
         self._note(rows, "_scene_card", x0, scene)
 
-    def _note(self, rows: dict[str, list[Tensor]], name: str, output: Tensor, target: Tensor) -> None:
+    def _note(self, rows: Rows, name: str, output: Tensor, target: Tensor) -> None:
         rows.setdefault("lpips" + name, []).append(self.lpips(output, target))
         rows.setdefault("dists" + name, []).append(self.dists(output, target))
+
+
+def _silent(said: Said) -> Said:
+    """Nothing, about as many pictures."""
+    return Said(torch.zeros_like(said.text), said.words[:, :0], torch.zeros_like(said.has_words))
 
 
 def _per_crop(text: Tensor) -> Tensor:
