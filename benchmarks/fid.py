@@ -48,14 +48,11 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bpp", type=float, default=0.0363)
-    parser.add_argument("--systems", nargs="+", default=["semantic", "semantic-no-key", "avif"])
+    parser.add_argument("--systems", nargs="+", default=["semantic", "avif"])
     parser.add_argument("--images", type=int, help="the first so many")
     arguments = parser.parse_args()
     start = time.perf_counter()
-    systems = {
-        name: build("semantic", key_area=0.0) if name == "semantic-no-key" else build(name)
-        for name in arguments.systems
-    }
+    systems = {name: build(name) for name in arguments.systems}
     metrics = {name: FIDBackbone() for name in systems}
     rates: dict[str, list[float]] = {name: [] for name in systems}
     num_images = 0
