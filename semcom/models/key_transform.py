@@ -23,6 +23,8 @@ from semcom.models.key_bitstream import MAX_MAGNITUDE
 
 CELL_SIDE = CELL // HCI_SCALE
 CELL_VALUES = 3 * CELL_SIDE**2
+LATENTS = 32
+"""Of a cell."""
 PLANES = 8
 """Of what the enhancer reads beside the refined HCI, where key latents arrived."""
 _STEP = 60 / 255  # quantisation step of the linear part at its start, in units of [0,1] pixel values
@@ -38,7 +40,7 @@ class KeyTransform(nn.Module):
             which saves more bits than it costs quality at low rate.
     """
 
-    def __init__(self, channels: int = 32, rounding: float = 0.36) -> None:
+    def __init__(self, channels: int = LATENTS, rounding: float = 0.36) -> None:
         super().__init__()
         self._round_up = rounding
         self.project = nn.Conv2d(CELL_VALUES, channels, 1, bias=False)

@@ -26,13 +26,13 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from semcom.models.caption_vocabulary import Vocabulary
 from semcom.models.grid import CELL, HCI_SCALE
+from semcom.models.key_transform import LATENTS
 from semcom.models.pseudo_words import PseudoWordReader
 
 PATCH = 8
 _PATCH_VALUES = 3 * PATCH**2
 _RESIDUAL_GAIN = 8.0  # residuals are about an eighth of a unit strong; diffusion wants unit strength
 TEXT_TOKENS = 40
-LATENTS = 32
 _TILE = 1024  # pixels; bounds memory and the cost of attention at any picture size
 _OVERLAP = 128  # pixels that neighbouring tiles share and fade across
 _STRIDE = 32  # of the UNet's coarsest scale

@@ -21,6 +21,7 @@ from semcom.models.efficientnet import FEATURE_CHANNELS, EfficientNetLite0
 _SCALES = 3  # of the backbone's four
 _WIDTH = 64
 _SLOPE = 0.2
+_HEADS_ALONE, _FULL_STRENGTH = 0.05, 0.3  # of the run
 _FEATURE_STRENGTH = 8.0  # standard deviation of the maps on photographs: 7 to 9.5
 
 
@@ -47,6 +48,11 @@ class ProjectedHeads(nn.Module):
             head(torch.cat((x / _FEATURE_STRENGTH, colours), 1))
             for head, x, colours in zip(self.heads, maps, reduced, strict=True)
         ]
+
+
+def strength(progress: float) -> float:
+    """Of the adversary, 0 to 1, at a share of the run: it grows once its heads can judge."""
+    return min(max((progress - _HEADS_ALONE) / (_FULL_STRENGTH - _HEADS_ALONE), 0.0), 1.0)
 
 
 class Adversary:

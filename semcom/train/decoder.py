@@ -121,7 +121,7 @@ class DecoderStage:
         with torch.no_grad():
             hci, detail, latents = self.refined({**batch, "arrived": arrived})
             quality = batch["quality"][:CROPS]
-            fine = texture_planes({**batch, "arrived": arrived})[:CROPS]
+            fine = texture_planes(batch)[:CROPS]
             restored = self.enhancer(hci[:CROPS], quality, detail[:CROPS], fine).clamp(0, 1)
             x0 = torch.cat((restored, batch["scene_card"][CROPS:]))
             target = torch.cat((batch["target"][:CROPS], batch["scene"][CROPS:]))

@@ -30,8 +30,8 @@ _PUBLISHED_BLOCKS = 23
 # At a quarter size most pixels of a small crop see the border: 128 stopped helping after four hours, and 256
 # gained more DISTS from half as many samples as 192.
 _CROP = 256
-_TEXTURE_LOST = 0.1
-_JITTER = 0.3  # octaves: the transmitter rounds to what is cheap to send, not always to what is nearest
+TEXTURE_LOST = 0.1
+JITTER = 0.3  # octaves: the transmitter rounds to what is cheap to send, not always to what is nearest
 
 
 class EnhancerStage:
@@ -65,7 +65,7 @@ class EnhancerStage:
         """Weighted terms; see the module docstring."""
         target = batch["target"].contiguous(memory_format=torch.channels_last)
         hci, detail, _ = refine(self.transform, batch)
-        fine = texture_planes(batch, _JITTER) * (torch.rand(len(hci), 1, 1, 1) >= _TEXTURE_LOST)
+        fine = texture_planes(batch, JITTER) * (torch.rand(len(hci), 1, 1, 1) >= TEXTURE_LOST)
         with half_precision():
             output = self.model(hci, batch["quality"], detail, fine)
             return {

@@ -29,28 +29,26 @@ from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
 from semcom.models import grain
 from semcom.models.efficientnet import EfficientNetLite0
-from semcom.models.key_transform import KeyTransform
+from semcom.models.key_transform import LATENTS, KeyTransform
 from semcom.models.pseudo_words import GRID, PseudoWordEncoder
 from semcom.receiver.concealment import GREY
 from semcom.receiver.decoder import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
 from semcom.receiver.enhancer import Enhancer
-from semcom.train.adversary import Adversary, ProjectedHeads
+from semcom.train.adversary import Adversary, ProjectedHeads, strength
 from semcom.train.decoder import NOISIEST
-from semcom.train.enhancer import texture_planes
+from semcom.train.enhancer import JITTER, TEXTURE_LOST, texture_planes
 from semcom.train.joint_data import CUTS, JointCrops, expanded
 from semcom.train.precision import half_precision
 from semcom.transmitter.features import FRAME
 
 Rows = dict[str, list[Tensor]]
 _NOISIEST_SHARE = 0.85
-_TEXTURE_LOST, _WORDS_LOST, _TEXT_LOST, _CARD_LOST = 0.1, 0.2, 0.2, 0.1
+_WORDS_LOST, _TEXT_LOST, _CARD_LOST = 0.2, 0.2, 0.1
 _NUM_WORDS = (16, 16, 16, 16, 8, 4, 32, 64)
-_JITTER = 0.3  # octaves: the transmitter rounds to what is cheap to send, not always to what is nearest
 # What the HCI pays around 0.036 bpp is 6 (LPIPS + 2.5·DISTS per bit per pixel, validation photos)
 _PRICE = 7.0
 _SCENE_STEPS = 0.33  # share of the steps that have scenes too; the others are faster
 _LEARNING_RATE = 3e-4 / math.sqrt(28)  # of a batch of one photo; 28 fill an H100's time
-_HEADS_ALONE, _FULL_ADVERSARY = 0.05, 0.3  # of the run
 _REDUCTION = 8
 _VALIDATION_PHOTOS, _VALIDATION_BATCH = 32, 8
 
@@ -62,7 +60,7 @@ class LaplaceBits(nn.Module):
         channels: of the latents.
     """
 
-    def __init__(self, channels: int = 32) -> None:
+    def __init__(self, channels: int = LATENTS) -> None:
         super().__init__()
         self.log_spread = nn.Parameter(torch.full((channels, 1, 1), math.log(0.5)))
 
@@ -164,8 +162,8 @@ class JointStage:
         rounded = steps + (chain.transform.quantise(steps) - steps).detach()
         latents = rounded * arrived
         source, detail = chain.transform.refine(sample["hci"], latents, arrived)
-        known = (_chance(target, 1 - _TEXTURE_LOST) if lost else 1.0) * sample.get("texture", 1.0)
-        fine = texture_planes(sample, _JITTER if lost else 0.0) * known
+        known = (_chance(target, 1 - TEXTURE_LOST) if lost else 1.0) * sample.get("texture", 1.0)
+        fine = texture_planes(sample, JITTER if lost else 0.0) * known
         x0 = chain.enhancer(source, sample["quality"], detail, fine)
         guidance = said.about(source, latents, sample["key_map"], arrived)
         output = x0 + self._residual(chain, x0, target, guidance, lost)
@@ -177,13 +175,12 @@ class JointStage:
         x0 = GREY + (sample["scene_card"] - GREY) * _chance(target, 1 - _CARD_LOST)
         output = x0 + self._residual(self.chain, x0, target, said.about_nothing(x0), lost=True)
         maker, heads = self.adversary.losses(output, target, x0)
-        ramp = min(max((progress - _HEADS_ALONE) / (_FULL_ADVERSARY - _HEADS_ALONE), 0.0), 1.0)
         error = output - target
         return {
             "scene_lpips": self.lpips(output, target).mean(),
             "scene_l1": error.abs().mean(),
             "scene_colours": 4 * F.avg_pool2d(error, _REDUCTION).abs().mean(),
-            "adversary": 0.1 * ramp * maker.mean(),
+            "adversary": 0.1 * strength(progress) * maker.mean(),
             "heads": 0.1 * heads,
         }
 

@@ -19,8 +19,14 @@ from rich.progress import track
 from torch import Tensor
 
 from semcom.models.key_bitstream import LatentTables, packet_cells
-from semcom.models.key_transform import CELL_SIDE, CELL_VALUES, KeyTransform, learn_basis, start_from_basis
-from semcom.receiver.decoder import LATENTS
+from semcom.models.key_transform import (
+    CELL_SIDE,
+    CELL_VALUES,
+    LATENTS,
+    KeyTransform,
+    learn_basis,
+    start_from_basis,
+)
 from semcom.train.data import CodedCrops
 from semcom.train.tables import fit_tables, mean_bits
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semcom.models.efficientnet import EfficientNetLite0
-from semcom.train.adversary import Adversary, ProjectedHeads
+from semcom.train.adversary import Adversary, ProjectedHeads, strength
 from semcom.train.data import CROP
 from semcom.train.decoder import CROPS, DecoderStage, Guided, Surroundings
 from semcom.train.guided import SCENES
@@ -23,7 +23,6 @@ from semcom.train.guided import SCENES
 _WINDOW = CROP // 2  # DISTS of a random quarter of every crop costs as much as of a quarter of the crops
 _REDUCTION = 8
 _L1, _COLOURS, _ADVERSARY = (0.5, 1.0), (0.0, 4.0), (0.02, 0.2)  # weights of (a crop, a scene)
-_HEADS_ALONE, _FULL_ADVERSARY = 0.05, 0.3  # of the run
 
 
 class Rivals(nn.Module):
@@ -69,13 +68,12 @@ class PerceptualStage(DecoderStage):
         window = (slice(0, CROPS), slice(None), slice(y, y + _WINDOW), slice(x, x + _WINDOW))
         error = output - target
         maker, heads = self.adversary.losses(output, target, x0)
-        ramp = min(max((progress - _HEADS_ALONE) / (_FULL_ADVERSARY - _HEADS_ALONE), 0.0), 1.0)
         return {
             "lpips": self.lpips(output[:CROPS], target[:CROPS]).mean(),
             "l1": _weighted(error.abs().mean((1, 2, 3)), _L1),
             "colours": _weighted(F.avg_pool2d(error, _REDUCTION).abs().mean((1, 2, 3)), _COLOURS),
             "dists": self.dists(output[window], target[window]).mean(),
-            "adversary": ramp * _weighted(maker, _ADVERSARY),
+            "adversary": strength(progress) * _weighted(maker, _ADVERSARY),
             "heads": heads,
         }
 

@@ -7,9 +7,5 @@ import torch
 
 def half_precision(device: str = "cpu") -> torch.autocast:
     """Context in which convolutions run in bfloat16, 1.7 to 2.3 times as fast on a CPU with AVX512-BF16."""
-    return torch.autocast(device, torch.bfloat16, enabled=has_half_precision(device))
-
-
-def has_half_precision(device: str) -> bool:
-    """Whether bfloat16 gains anything there."""
-    return device == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    gains = device == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device, torch.bfloat16, enabled=gains)
