@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from semcom.models.grid import REDUCTIONS
 
 _FORMAT = ">BHHBBB"
-HEADER_VERSION = 5
-_TEXTURE_BIT = 4  # above the grain
+HEADER_VERSION = 6
+_TEXTURE_BIT, _FINENESS_BIT = 4, 5  # above the grain
 NUM_BYTES = struct.calcsize(_FORMAT)
 
 
@@ -27,6 +27,7 @@ class Header:
         reduction: of the HCI below a quarter of the picture, 1, 2 or 4.
         key_packets: packets of the key stream.
         grain: level of the film grain, 0–15 (`semcom.models.grain`).
+        fineness: of the key latents, 0–7 (`semcom.models.key_transform`).
         has_texture, has_card, has_caption, has_words: whether the texture, a colour card, a caption and
             pseudo-words were sent.
     """
@@ -37,6 +38,7 @@ class Header:
     reduction: int
     key_packets: int
     grain: int
+    fineness: int
     has_texture: bool
     has_card: bool
     has_caption: bool
@@ -46,7 +48,7 @@ class Header:
         """Eight bytes, big-endian."""
         first = HEADER_VERSION << 3 | self.has_words << 2 | self.has_caption << 1 | self.has_card
         hci = REDUCTIONS.index(self.reduction) << 6 | self.quality
-        fine = self.has_texture << _TEXTURE_BIT | self.grain
+        fine = self.fineness << _FINENESS_BIT | self.has_texture << _TEXTURE_BIT | self.grain
         return struct.pack(_FORMAT, first, self.width, self.height, hci, self.key_packets, fine)
 
     @classmethod
@@ -55,8 +57,9 @@ class Header:
         if len(data) != NUM_BYTES or data[0] >> 3 != HEADER_VERSION:
             raise HeaderError(f"not a semantic header of version {HEADER_VERSION}: {data.hex()!r}")
         first, width, height, hci, key_packets, fine = struct.unpack(_FORMAT, data)
-        flags = bool(fine >> _TEXTURE_BIT), bool(first & 1), bool(first & 2), bool(first & 4)
+        flags = bool(fine >> _TEXTURE_BIT & 1), bool(first & 1), bool(first & 2), bool(first & 4)
         grain = fine & ((1 << _TEXTURE_BIT) - 1)
         if hci >> 6 >= len(REDUCTIONS):
             raise HeaderError(f"not a semantic header: unknown HCI size in {data.hex()!r}")
-        return cls(width, height, hci & 63, REDUCTIONS[hci >> 6], key_packets, grain, *flags)
+        fineness = fine >> _FINENESS_BIT
+        return cls(width, height, hci & 63, REDUCTIONS[hci >> 6], key_packets, grain, fineness, *flags)

@@ -11,7 +11,7 @@ from semcom.message import System
 
 def _semantic(
     profile: str = "tiny",
-    key_area: float = 0.3,
+    key_area: float | None = None,
     key_share: float | None = None,
     card: bool = True,
     texture: bool = True,

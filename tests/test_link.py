@@ -11,6 +11,7 @@ import torch
 
 from channels.digital import DigitalLink
 from channels.spec import LinkSpec
+from semcom.header import Header
 from semcom.link import ChannelLink, PerfectLink, transmit
 from semcom.message import Budget, BudgetError, Protection, ReceivedMessage, ReceivedStream
 from semcom.metrics.psnr import psnr
@@ -119,7 +120,7 @@ def test_a_smaller_budget_drops_key_then_words_then_texture_then_card_then_refus
     # AV1's sizes are not quite monotonic at the very bottom: the next quality up may be some bytes smaller
     assert 0 <= 8 * minimum - sum(bits_on_wire(smallest).values()) <= 32
     sent = []
-    for extra in (0, 30, 60, 90, 120, 180, 1000):
+    for extra in (0, 30, 60, 90, 120, 130, 140, 150, 160, 1000):
         message = keyed.encode(small_photo, replace(limit, limit=minimum + extra))
         names = {stream.name for stream in message.streams}
         sent += [names] if names not in sent else []
@@ -143,7 +144,7 @@ def test_lost_key_packets_are_holes_not_damage(semantic, lossless):
 def test_key_packets_make_key_regions_more_faithful(semantic, small_photo):
     """At a rate where the HCI is coarse, as it is in use, and with the whole picture key."""
     everywhere = torch.ones(small_photo.shape[-2:], dtype=torch.bool)
-    system = with_options(semantic, key_mask=everywhere, key_share=1.0)
+    system = with_options(semantic, key_mask=everywhere, key_share=0.6)
     (received,) = PerfectLink().send([system.encode(small_photo, Budget.of_bpp(0.17, 200, 150))], 0.0, [0])
     whole, without = semantic.decode(received), semantic.decode(erase(received, "key"))
     assert whole.received.all()
@@ -153,6 +154,18 @@ def test_key_packets_make_key_regions_more_faithful(semantic, small_photo):
         for result in (whole, without)
     ]
     assert errors[0] < 0.9 * errors[1]
+
+
+def test_a_larger_share_refines_the_whole_region_then_more_finely(semantic, small_photo):
+    everywhere = torch.ones(small_photo.shape[-2:], dtype=torch.bool)
+    finenesses, refined = [], []
+    for share in (0.045, 0.12, 0.5):
+        system = with_options(semantic, key_mask=everywhere, key_share=share)
+        (received,) = PerfectLink().send([system.encode(small_photo, Budget.of_bpp(0.17, 200, 150))], 0.0, [0])
+        finenesses.append(Header.from_bytes(next(iter(received.chunks("header")))).fineness)
+        refined.append(system.decode(received).received.mean().item())
+    assert finenesses == sorted(finenesses) and finenesses[0] == 0 < finenesses[-1]
+    assert refined[0] < 1 == refined[-1]
 
 
 def test_lost_mask_or_all_key_packets_leave_the_base_picture(semantic, lossless):

@@ -62,7 +62,14 @@ def send(
     cbr: Annotated[
         float | None, typer.Option(help="Budget in channel uses / (3·H·W) instead of --rate.")
     ] = None,
-    key_area: Annotated[float, typer.Option(help="Share of the picture in key regions.", min=0, max=1)] = 0.3,
+    key_area: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest share of the picture in key regions; 0.12 by default, 0.3 of what you point at.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     points: Annotated[
         list[str] | None, typer.Option(help="x,y in pixels of an object that is to be key; repeatable.")
     ] = None,

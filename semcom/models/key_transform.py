@@ -27,6 +27,10 @@ LATENTS = 32
 """Of a cell."""
 PLANES = 8
 """Of what the enhancer reads beside the refined HCI, where key latents arrived."""
+FINENESSES = range(5)
+"""Of the quantiser, coarsest first; from one to the next a step is smaller by √2."""
+USUAL_FINENESS = 1
+"""Whose steps are of unit size; the transform is trained with it most often."""
 _STEP = 60 / 255  # quantisation step of the linear part at its start, in units of [0,1] pixel values
 _SLOPE = 0.2
 
@@ -65,7 +69,7 @@ class KeyTransform(nn.Module):
         )
 
     def forward(self, picture: Tensor, hci: Tensor) -> Tensor:
-        """Latents in quantiser steps, [B,C,h/4,w/4], of pictures [B,3,4h,4w] and their HCIs [B,3,h,w]."""
+        """Latents in usual steps, [B,C,h/4,w/4], of pictures [B,3,4h,4w] and their HCIs [B,3,h,w]."""
         flat = hci.repeat_interleave(HCI_SCALE, 2).repeat_interleave(HCI_SCALE, 3)
         residual = F.avg_pool2d(picture, HCI_SCALE) - hci
         detail = F.pixel_unshuffle(picture - flat, HCI_SCALE)
@@ -73,10 +77,14 @@ class KeyTransform(nn.Module):
         latents: Tensor = linear + self.analysis(torch.cat((detail, hci - 0.5), 1))
         return latents.float()
 
-    def quantise(self, steps: Tensor) -> Tensor:
+    def quantise(self, latents: Tensor, fineness: int = USUAL_FINENESS) -> Tensor:
         """Integers within ±7, as floats."""
-        magnitudes = (steps.abs() + self._round_up).floor().clamp_max(MAX_MAGNITUDE)
-        return steps.sign() * magnitudes
+        magnitudes = (latents.abs() * _steps_per_unit(fineness) + self._round_up).floor()
+        return latents.sign() * magnitudes.clamp_max(MAX_MAGNITUDE)
+
+    def values(self, integers: Tensor, fineness: int = USUAL_FINENESS) -> Tensor:
+        """Latents that integers stand for, what `refine` reads."""
+        return integers / _steps_per_unit(fineness)
 
     def refine(self, hci: Tensor, latents: Tensor, arrived: Tensor) -> tuple[Tensor, Tensor]:
         """What the enhancer reads.
@@ -94,6 +102,10 @@ class KeyTransform(nn.Module):
         residual, planes = F.pixel_shuffle(cells, CELL_SIDE).split((3, PLANES), 1)
         known = arrived.repeat_interleave(CELL_SIDE, 2).repeat_interleave(CELL_SIDE, 3)
         return (hci + linear + residual).clamp(0, 1), torch.cat((known, planes), 1)
+
+
+def _steps_per_unit(fineness: int) -> float:
+    return float(2 ** ((fineness - USUAL_FINENESS) / 2))
 
 
 def start_from_basis(basis: Tensor) -> KeyTransform:

@@ -159,7 +159,8 @@ class Receiver:
         key_map = torch.zeros(grid, dtype=torch.bool) if mask is None else keymap.decode(mask, *grid)
         packets = received.chunks("key") if mask is not None else ()
         latents, arrived = key_bitstream.decode(packets, key_map.numpy(), self.tables)
-        return key_map, torch.from_numpy(latents).float(), torch.from_numpy(arrived)
+        values = self.transform.values(torch.from_numpy(latents).float(), header.fineness)
+        return key_map, values, torch.from_numpy(arrived)
 
 
 def _losses(received: ReceivedMessage, header: Header) -> list[str]:

@@ -19,8 +19,8 @@ from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
 from semcom.models import texture
 from semcom.models.grid import CELL
+from semcom.models.key_transform import FINENESSES, USUAL_FINENESS, KeyTransform
 from semcom.models.key_transform import PLANES as KEY_PLANES
-from semcom.models.key_transform import KeyTransform
 from semcom.models.rrdb import prune_blocks
 from semcom.receiver.enhancer import Enhancer
 from semcom.train.data import QUALITIES, CodedCrops, KeyCrops
@@ -64,7 +64,7 @@ class EnhancerStage:
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """Weighted terms; see the module docstring."""
         target = batch["target"].contiguous(memory_format=torch.channels_last)
-        hci, detail, _ = refine(self.transform, batch)
+        hci, detail, _ = refine(self.transform, batch, any_fineness())
         fine = texture_planes(batch, JITTER) * (torch.rand(len(hci), 1, 1, 1) >= TEXTURE_LOST)
         with half_precision():
             output = self.model(hci, batch["quality"], detail, fine)
@@ -97,9 +97,18 @@ class EnhancerStage:
         return totals
 
 
-def refine(transform: KeyTransform, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def any_fineness() -> int:
+    """For a training step: the usual quantiser half of the time."""
+    other = FINENESSES[int(torch.randint(len(FINENESSES), ()))]
+    return USUAL_FINENESS if torch.rand(()) < 0.5 else other
+
+
+def refine(
+    transform: KeyTransform, batch: Mapping[str, Tensor], fineness: int = USUAL_FINENESS
+) -> tuple[Tensor, Tensor, Tensor]:
     """HCI refined in the `arrived` cells, what the enhancer reads of them, and the latents."""
-    latents = transform.quantise(transform(batch["target"], batch["hci"])) * batch["arrived"]
+    integers = transform.quantise(transform(batch["target"], batch["hci"]), fineness)
+    latents = transform.values(integers, fineness) * batch["arrived"]
     refined, detail = transform.refine(batch["hci"], latents, batch["arrived"])
     return refined, detail, latents
 

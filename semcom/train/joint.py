@@ -29,14 +29,14 @@ from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
 from semcom.models import grain
 from semcom.models.efficientnet import EfficientNetLite0
-from semcom.models.key_transform import LATENTS, KeyTransform
+from semcom.models.key_transform import LATENTS, USUAL_FINENESS, KeyTransform
 from semcom.models.pseudo_words import GRID, PseudoWordEncoder
 from semcom.receiver.concealment import GREY
 from semcom.receiver.decoder import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
 from semcom.receiver.enhancer import Enhancer
 from semcom.train.adversary import Adversary, ProjectedHeads, strength
 from semcom.train.decoder import NOISIEST
-from semcom.train.enhancer import JITTER, TEXTURE_LOST, texture_planes
+from semcom.train.enhancer import JITTER, TEXTURE_LOST, any_fineness, texture_planes
 from semcom.train.joint_data import CUTS, JointCrops, expanded
 from semcom.train.precision import half_precision
 from semcom.transmitter.features import FRAME
@@ -144,7 +144,7 @@ class JointStage:
         target = sample["target"].contiguous(memory_format=torch.channels_last)
         said = self._said(self.chain, target, _per_crop(sample["text"]), num_words, lost=True)
         steps = self.chain.transform(target, sample["hci"])
-        output = self._rebuilt(self.chain, sample, steps, said, lost=True)
+        output = self._rebuilt(self.chain, sample, steps, said, any_fineness(), lost=True)
         noisy = steps + torch.rand_like(steps) - 0.5
         bits = (self.chain.bits(noisy) * sample["key_map"]).sum() / target[:, :1].numel()
         return {
@@ -155,11 +155,19 @@ class JointStage:
         }
 
     def _rebuilt(
-        self, chain: Chain, sample: Mapping[str, Tensor], steps: Tensor, said: Said, lost: bool
+        self,
+        chain: Chain,
+        sample: Mapping[str, Tensor],
+        steps: Tensor,
+        said: Said,
+        fineness: int = USUAL_FINENESS,
+        *,
+        lost: bool,
     ) -> Tensor:
         """Pictures of crops; `lost` leaves out texture at random and starts from any noise level."""
         target, arrived = sample["target"], sample["arrived"]
-        rounded = steps + (chain.transform.quantise(steps) - steps).detach()
+        coded = chain.transform.values(chain.transform.quantise(steps, fineness), fineness)
+        rounded = steps + (coded - steps).detach()
         latents = rounded * arrived
         source, detail = chain.transform.refine(sample["hci"], latents, arrived)
         known = (_chance(target, 1 - TEXTURE_LOST) if lost else 1.0) * sample.get("texture", 1.0)

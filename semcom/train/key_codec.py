@@ -1,14 +1,15 @@
 """Stage `key_codec`: the key transform and its integer tables, learned from AV1's errors.
 
 What AV1 loses of training photographs at random qualities gives the basis that the transform starts from;
-the latents of the same photographs give the tables. The stage `joint` trains the transform; then the tables
-are made anew.
+the latents of the same photographs, at all finenesses in turn, give the tables. The stage `joint` trains the
+transform; then the tables are made anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from semcom.models.key_bitstream import LatentTables, packet_cells
 from semcom.models.key_transform import (
     CELL_SIDE,
     CELL_VALUES,
+    FINENESSES,
     LATENTS,
     KeyTransform,
     learn_basis,
@@ -58,7 +60,10 @@ def learn_key_codec(
     samples = [coded[i] for i in track(range(crops), description="coding photos")]
     transform = known or start_from_basis(_basis(samples))
     with torch.inference_mode():
-        latents = [transform.quantise(transform(s["target"][None], s["hci"][None]))[0] for s in samples]
+        latents = [
+            transform.quantise(transform(sample["target"][None], sample["hci"][None]), fineness)[0]
+            for sample, fineness in zip(samples, cycle(FINENESSES))
+        ]
     groups = _groups(torch.stack(latents).numpy().astype(np.int64))
     tables = fit_tables(groups)
     bits = mean_bits(groups, tables) / np.mean([len(group) for group in groups])

@@ -27,18 +27,21 @@ from semcom.models import card, grain, hci_picture, keymap
 from semcom.models.caption_code import check_caption
 from semcom.models.grid import REDUCTIONS, pad_to_grid
 from semcom.models.key_bitstream import LatentTables
-from semcom.models.key_transform import KeyTransform
+from semcom.models.key_transform import USUAL_FINENESS, KeyTransform
 from semcom.models.pseudo_words import PseudoWordEncoder
 from semcom.packets import HEADER_BYTES, packet_sizes
 from semcom.transmitter import captions, hci, texture
 from semcom.transmitter.captions import CaptionEncoder
 from semcom.transmitter.features import FeatureExtractor
-from semcom.transmitter.key_codec import key_packets
+from semcom.transmitter.key_codec import KeyEncoder
 from semcom.transmitter.prompts import Prompts
 from semcom.transmitter.pseudo_words import check_num_words, pseudo_words
 from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
-from semcom.transmitter.split import KeyShares, within_share
+from semcom.transmitter.split import KeyShares, finest_within_share
 
+KEY_AREA = 0.12
+"""Largest share of the picture in automatic key regions."""
+_NAMED_AREA = 0.3
 _NAMED_SHARE = 0.25
 
 
@@ -47,10 +50,11 @@ class TransmitOptions:
     """What the user may steer.
 
     Attributes:
-        key_area: target share of the picture in key regions, 0 to 1; 0 sends no key stream.
-        key_share: largest share of the budget that the key stream may take from the HCI, 0 to 1; None for
-            what the profile measured to be best at the rate, and at least a quarter for regions that the
-            user named: who points at something wants it kept.
+        key_area: largest share of the picture in key regions, 0 to 1; 0 sends no key stream. None for an
+            eighth, about what rates below 0.05 bpp can refine well, and 0.3 of what prompts point at.
+        key_share: largest share that the key stream may have of the bytes that the other streams leave to it
+            and the HCI, 0 to 1; None for what the profile measured to be best at the rate, and at least a
+            quarter for regions that the user named: who points at something wants it kept.
         key_mask: [H,W] bool of the user's own key region, instead of the automatic one.
         prompts: points, boxes or a class that the user wants key, instead of what is salient.
         card: whether to send the colour card that stands in for a lost HCI.
@@ -63,7 +67,7 @@ class TransmitOptions:
         ValueError: more pseudo-words than there are.
     """
 
-    key_area: float = 0.3
+    key_area: float | None = None
     key_share: float | None = None
     key_mask: Tensor | None = None
     prompts: Prompts = NO_PROMPTS
@@ -76,6 +80,12 @@ class TransmitOptions:
         check_caption(self.caption)
         check_num_words(self.num_words)
 
+    def area(self) -> float:
+        """Largest share of the picture in key regions."""
+        if self.key_area is not None:
+            return self.key_area
+        return _NAMED_AREA if self.prompts != NO_PROMPTS else KEY_AREA
+
 
 @dataclass(frozen=True)
 class _Plan:
@@ -86,6 +96,7 @@ class _Plan:
     height: int
     grain: int
     key_map: Tensor  # [rows,columns] bool
+    fineness: int = USUAL_FINENESS  # of the key latents
     levels: Tensor | None = None  # of the texture; None sends none
     card: bytes | None = None
     caption: bytes | None = None
@@ -116,7 +127,7 @@ class Transmitter:
         words: PseudoWordEncoder,
         shares: KeyShares,
     ) -> None:
-        self.selector, self.transform, self.tables = selector, transform, tables
+        self.selector, self.key = selector, KeyEncoder(transform, tables)
         self.captions, self.extractor, self.words, self.shares = captions, extractor, words, shares
 
     def encode(self, image: Tensor, budget: Budget, options: TransmitOptions) -> Message:
@@ -140,7 +151,7 @@ class Transmitter:
         with ThreadPoolExecutor(2) as pool:
             typical = pool.submit(search.typical, _fits(budget, (), (1 - share) * budget.limit))
             selected = pool.submit(
-                self.selector.select, image, options.key_area, options.key_mask, options.prompts, features
+                self.selector.select, image, options.area(), options.key_mask, options.prompts, features
             )
             caption = self.captions.encode(image, features, selected.result, options.caption)
             words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
@@ -150,11 +161,11 @@ class Transmitter:
         key_map, likely = selected.result(), typical.result()
         plain = _Plan(whole, width, height, noise, torch.zeros_like(key_map))
         plan = replace(plain, levels=levels)
-        key_map = self._affordable(key_map, plan, likely, share, budget)
-        everything = replace(plan, key_map=key_map, card=colours, caption=caption, words=words)
+        unrefined = replace(plan, card=colours, caption=caption, words=words)
+        key_map, fineness = self._affordable(key_map, unrefined, likely, share, budget)
         choices = (
-            everything,
-            replace(everything, key_map=plan.key_map),
+            replace(unrefined, key_map=key_map, fineness=fineness),
+            unrefined,
             replace(plan, card=colours),
             replace(plain, card=colours),
         )
@@ -190,14 +201,20 @@ class Transmitter:
 
     def _affordable(
         self, key_map: Tensor, plan: _Plan, typical: tuple[bytes, int], share: float, budget: Budget
-    ) -> Tensor:
-        """The key map, cut to its middle where its stream would take more than `share` of the budget."""
+    ) -> tuple[Tensor, int]:
+        """What of the key map may be refined, and how finely, with `share` of what the plan leaves."""
+        if share == 0 or not key_map.any():
+            return torch.zeros_like(key_map), USUAL_FINENESS
+        others = [stream for stream in self._message(plan, *typical).streams if stream.name != "hci"]
+        left = budget.limit - budget.cost(packet_sizes(Message(tuple(others), plan.width, plan.height)))
+        coded = hci_picture.decode(typical[0], plan.width, plan.height, plan.reduction)
+        latents = self.key.latents(plan.image, coded)
 
-        def cost(cells: Tensor) -> float:
-            _, packets = self._beside(replace(plan, key_map=cells), *typical)
+        def cost(cells: Tensor, fineness: int) -> float:
+            packets = self.key.packets(latents, cells, fineness)
             return budget.cost([(Protection.DETAIL.value, HEADER_BYTES + len(packet)) for packet in packets])
 
-        return within_share(key_map, cost, share * budget.limit)
+        return finest_within_share(key_map, cost, share * max(left, 0))
 
     def _fit(
         self, plan: _Plan, search: hci.Search, typical: tuple[bytes, int], budget: Budget
@@ -223,7 +240,9 @@ class Transmitter:
     def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:
         fine, packets = self._beside(plan, payload, quality)
         sent = (stream is not None for stream in (fine, plan.card, plan.caption, plan.words))
-        header = Header(plan.width, plan.height, quality, plan.reduction, len(packets), plan.grain, *sent)
+        header = Header(
+            plan.width, plan.height, quality, plan.reduction, len(packets), plan.grain, plan.fineness, *sent
+        )
         streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
         if plan.card is not None:
             streams.append(Stream("card", Protection.CRITICAL, (plan.card,)))
@@ -250,7 +269,7 @@ class Transmitter:
             fine = texture.encode(plan.levels, coded, quality)
         if not key:
             return fine, []
-        return fine, key_packets(plan.image, coded, plan.key_map, self.transform, self.tables)
+        return fine, self.key.packets(self.key.latents(plan.image, coded), plan.key_map, plan.fineness)
 
 
 def _fits(budget: Budget, beside: Sequence[PacketSize], limit: float) -> Callable[[int], bool]:

@@ -11,17 +11,23 @@ from semcom.models.key_bitstream import LatentTables
 from semcom.models.key_transform import KeyTransform
 
 
-@torch.inference_mode()
-def key_packets(
-    image: Tensor, coded: Tensor, key_map: Tensor, transform: KeyTransform, tables: LatentTables
-) -> list[bytes]:
-    """Packets of the key stream; none for an empty key map.
+class KeyEncoder:
+    """Encodes with the models of a profile.
 
     Args:
-        image: [3,4h,4w] in [0,1], the picture.
-        coded: [3,h,w], its HCI after AV1, as the receiver has it.
-        key_map: [h/4,w/4] bool.
-        transform, tables: of the profile.
+        transform: of what the HCI misses in a key cell.
+        tables: integer tables of the latents.
     """
-    latents = transform.quantise(transform(image[None], coded[None]))[0]
-    return key_bitstream.encode(latents.numpy().astype(np.int64), key_map.numpy(), tables)
+
+    def __init__(self, transform: KeyTransform, tables: LatentTables) -> None:
+        self._transform, self._tables = transform, tables
+
+    @torch.inference_mode()
+    def latents(self, image: Tensor, coded: Tensor) -> Tensor:
+        """[C,h/4,w/4] of a picture [3,4h,4w] in [0,1] and of its HCI after AV1 [3,h,w]."""
+        return self._transform(image[None], coded[None])[0]
+
+    def packets(self, latents: Tensor, key_map: Tensor, fineness: int) -> list[bytes]:
+        """Packets of the key stream for a key map [h/4,w/4]; none for an empty one."""
+        integers = self._transform.quantise(latents, fineness).numpy().astype(np.int64)
+        return key_bitstream.encode(integers, key_map.numpy(), self._tables)

@@ -1,4 +1,8 @@
-"""How much of a budget the key stream may take from the HCI."""
+"""How much of a budget the key stream may take from the HCI, and how it is spent.
+
+The whole key map comes first, then finer steps: a region that is refined in part looks, and scores, like one
+that is not.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from semcom.message import Budget, Protection
+from semcom.models.key_transform import FINENESSES
 
 _CAUTION = 0.95
 _TYPICAL_BPP = 0.03
@@ -19,7 +24,7 @@ _ROUNDING = 1.01  # a budget of a rate is whole bytes, or whole symbols, and may
 
 @dataclass(frozen=True)
 class KeyShares:
-    """The key stream's best share of the budget by rate, as `benchmarks/split.py` measured it.
+    """The key stream's best share by rate of what it and the HCI have together (`benchmarks/split.py`).
 
     Attributes:
         bpp: rates, ascending.
@@ -36,6 +41,24 @@ class KeyShares:
         cost = budget.cost([(Protection.BASE.value, round(num_bytes))])
         reached = np.searchsorted(self.bpp, _ROUNDING * _TYPICAL_BPP * budget.limit / cost, side="right")
         return self.shares[max(int(reached) - 1, 0)]
+
+
+def finest_within_share(
+    key_map: Tensor, cost: Callable[[Tensor, int], float], limit: float
+) -> tuple[Tensor, int]:
+    """The finest quantiser whose stream of a whole key map costs no more than `limit`; and the map.
+
+    Where not even the coarsest does, that one, and as much of the map as may be.
+
+    Args:
+        key_map: [h,w] bool.
+        cost: of the key stream of a map with a fineness, in the budget's unit.
+        limit: in the same unit.
+    """
+    for fineness in reversed(FINENESSES):
+        if cost(key_map, fineness) <= limit:
+            return key_map, fineness
+    return within_share(key_map, lambda cells: cost(cells, FINENESSES[0]), limit), FINENESSES[0]
 
 
 def within_share(key_map: Tensor, cost: Callable[[Tensor], float], limit: float) -> Tensor:

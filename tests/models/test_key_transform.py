@@ -9,7 +9,7 @@ from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.models import av1, texture
 from semcom.models.key_bitstream import MAX_MAGNITUDE
-from semcom.models.key_transform import CELL_VALUES, KeyTransform, learn_basis, start_from_basis
+from semcom.models.key_transform import CELL_VALUES, FINENESSES, KeyTransform, learn_basis, start_from_basis
 from semcom.models.pixels import to_tensor
 from semcom.profile import Profile
 from semcom.receiver.enhancer import Enhancer
@@ -52,6 +52,19 @@ def test_latents_are_integers_in_range(shipped):
     assert latents.shape == (1, 32, 4, 6)
     assert torch.equal(latents, latents.round())
     assert latents.abs().max() == MAX_MAGNITUDE
+
+
+def test_a_finer_quantiser_errs_less(shipped):
+    torch.manual_seed(2)
+    latents = shipped(torch.rand(1, 3, 64, 96), torch.rand(1, 3, 16, 24)).clamp(-2, 2)
+    errors = [
+        (shipped.values(shipped.quantise(latents, fineness), fineness) - latents).square().mean().item()
+        for fineness in FINENESSES
+    ]
+    assert errors == sorted(errors, reverse=True)
+    # From one to the next a step is smaller by √2; the dead zone weighs less where few latents are small.
+    assert 4 < errors[0] / errors[-1] < 64
+    assert shipped.quantise(latents, FINENESSES[-1]).abs().max() <= MAX_MAGNITUDE
 
 
 def test_nothing_changes_where_nothing_arrived(shipped):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semcom.message import Budget
-from semcom.transmitter.split import KeyShares, middle, within_share
+from semcom.transmitter.split import KeyShares, finest_within_share, middle, within_share
 
 MAPS = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32)).map(
     lambda shape: torch.rand(shape[:2], generator=torch.Generator().manual_seed(shape[2])) < 0.6
@@ -30,6 +30,17 @@ def test_a_stubborn_cost_still_leaves_what_fits():
     key_map = torch.ones(12, 12, dtype=torch.bool)
     kept = within_share(key_map, lambda cells: 100 + 0.2 * cells.sum().item(), 105)
     assert 15 <= kept.sum() <= 25
+
+
+@pytest.mark.parametrize(("limit", "cells", "fineness"), [(160, 16, 4), (50, 16, 1), (16, 16, 0), (8, 7, 0)])
+def test_the_whole_map_comes_before_finer_steps(limit, cells, fineness):
+    """A cell costs 1, 2, 4, 7 or 10."""
+    prices = (1, 2, 4, 7, 10)
+    key_map = torch.ones(4, 4, dtype=torch.bool)
+    kept, chosen = finest_within_share(
+        key_map, lambda cells, fineness: prices[fineness] * cells.sum().item(), limit
+    )
+    assert (kept.sum().item(), chosen) == (cells, fineness)
 
 
 def test_the_middle_stays():
