@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--bpp", type=float, default=0.035)
     parser.add_argument("--images", type=int, default=24)
     parser.add_argument(
-        "--key-share", type=float, help="of the budget, instead of what the profile's table says"
+        "--key-share", type=float, help="of what it and the HCI have, not what the profile's table says"
     )
     parser.add_argument("--out", type=Path, default=RESULTS / "decay.json")
     arguments = parser.parse_args()

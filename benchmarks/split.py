@@ -5,9 +5,9 @@
 
 Every picture is sent without loss at each rate and each share of the key stream, the total rate equal.
 Metrics: LPIPS and DISTS of the whole picture; both inside the key regions, where DISTS, which has no local
-form, is that of the box around them with the original put outside of them; and DISTS of that box as it is. The
-key regions are the automatic ones (at most 12 % of the picture), the same at every share. The largest pictures
-that have any are taken: at these rates small ones hold little but the critical streams.
+form, is that of the box around them with the original put outside of them; and DISTS of that box as it is.
+The key regions are the automatic ones (at most 12 % of the picture), the same at every share. The largest
+pictures that have any are taken: at these rates small ones hold little but the critical streams.
 
 Writes benchmarks/results/split_FOLDER.json. `--table` writes the profile's part `key_shares` too: per rate
 the share with the least sum of the four metrics, of those whose sum is less than without a key stream by more

@@ -156,16 +156,17 @@ def test_key_packets_make_key_regions_more_faithful(semantic, small_photo):
     assert errors[0] < 0.9 * errors[1]
 
 
-def test_a_larger_share_refines_the_whole_region_then_more_finely(semantic, small_photo):
+def test_a_larger_share_refines_the_same_region_more_finely(semantic, small_photo):
     everywhere = torch.ones(small_photo.shape[-2:], dtype=torch.bool)
-    finenesses, refined = [], []
-    for share in (0.045, 0.12, 0.5):
+    finenesses = []
+    for share in (0.06, 0.12, 0.5):
         system = with_options(semantic, key_mask=everywhere, key_share=share)
-        (received,) = PerfectLink().send([system.encode(small_photo, Budget.of_bpp(0.17, 200, 150))], 0.0, [0])
+        (received,) = PerfectLink().send(
+            [system.encode(small_photo, Budget.of_bpp(0.17, 200, 150))], 0.0, [0]
+        )
         finenesses.append(Header.from_bytes(next(iter(received.chunks("header")))).fineness)
-        refined.append(system.decode(received).received.mean().item())
-    assert finenesses == sorted(finenesses) and finenesses[0] == 0 < finenesses[-1]
-    assert refined[0] < 1 == refined[-1]
+        assert system.decode(received).received.all()
+    assert finenesses == sorted(set(finenesses))
 
 
 def test_lost_mask_or_all_key_packets_leave_the_base_picture(semantic, lossless):

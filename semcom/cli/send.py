@@ -70,6 +70,14 @@ def send(
             max=1,
         ),
     ] = None,
+    key_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest share that the key stream may take from the HCI; 0.25 of what you point at.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     points: Annotated[
         list[str] | None, typer.Option(help="x,y in pixels of an object that is to be key; repeatable.")
     ] = None,
@@ -125,6 +133,7 @@ def send(
         carrier = ChannelLink(DigitalLink(spec))
         wishes = TransmitOptions(
             key_area=key_area,
+            key_share=key_share,
             key_mask=None if mask is None else load_mask(mask),
             prompts=Prompts(parse_points(points or []), parse_boxes(boxes or []), key_class),
             card=card,
