@@ -1,7 +1,7 @@
 """How much of a budget the key stream may take from the HCI, and how it is spent.
 
-The whole key map comes first, then finer steps: a region refined in part, however finely, scores little better
-than one that is not refined.
+The whole key map comes first, then finer steps: a region refined in part, however finely, scores little
+better than one that is not refined.
 """
 
 from __future__ import annotations
