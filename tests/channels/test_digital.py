@@ -7,6 +7,7 @@ from sionna.phy.mapping import Demapper, Mapper
 
 from channels.digital import DigitalLink, Payload, demapper, mapper
 from channels.ofdm import OfdmFrontEnd
+from channels.randomness import seeded_sionna
 from channels.report import wilson_interval
 from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
 from channels.theory import awgn_erfc, rayleigh_erfc, square_qam_ber
@@ -149,8 +150,8 @@ def test_waterfall_equals_sionnas_reference_chain(snr_db):
     encoder = LDPC5GEncoder(k, n, num_bits_per_symbol=2, device="cpu")
     bits = torch.randint(0, 2, (blocks, k), generator=torch.Generator().manual_seed(2)).float()
     no = 10 ** (-snr_db / 10)
-    torch.manual_seed(3)
-    y = AWGN(device="cpu")(Mapper("qam", 2, device="cpu")(encoder(bits)), no)
+    with seeded_sionna(3):
+        y = AWGN(device="cpu")(Mapper("qam", 2, device="cpu")(encoder(bits)), no)
     decoded = LDPC5GDecoder(encoder, num_iter=iterations, device="cpu")(
         Demapper("app", "qam", 2, device="cpu")(y, torch.tensor(no))
     )
