@@ -30,7 +30,7 @@ PLANES = 8
 FINENESSES = range(5)
 """Of the quantiser, coarsest first; from one to the next a step is smaller by √2."""
 USUAL_FINENESS = 1
-"""Whose steps are of unit size; the transform is trained with it most often."""
+"""Whose steps are of unit size."""
 _STEP = 60 / 255  # quantisation step of the linear part at its start, in units of [0,1] pixel values
 _SLOPE = 0.2
 

@@ -24,7 +24,7 @@ from semcom.models.key_transform import KeyTransform
 from semcom.models.pseudo_words import PseudoWordEncoder
 from semcom.receiver.decoder import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
 from semcom.receiver.enhancer import Enhancer
-from semcom.train.enhancer import any_fineness, refine, texture_planes
+from semcom.train.enhancer import refine, texture_planes
 from semcom.train.guided import BATCH, SCENES, GuidedCrops
 from semcom.transmitter.features import FeatureExtractor
 
@@ -133,7 +133,7 @@ class DecoderStage:
 
     def refined(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """See `refine`: HCI with what arrived of the key latents, where that is, and the latents."""
-        return refine(self.transform, batch, any_fineness())
+        return refine(self.transform, batch)
 
     def validation_batches(self, count: int) -> Iterator[dict[str, Tensor]]:
         """The first batches of the fixed validation split, every sample with its features."""

@@ -98,9 +98,8 @@ class EnhancerStage:
 
 
 def any_fineness() -> int:
-    """For a training step: the usual quantiser half of the time."""
-    other = FINENESSES[int(torch.randint(len(FINENESSES), ()))]
-    return USUAL_FINENESS if torch.rand(()) < 0.5 else other
+    """For a training step."""
+    return FINENESSES[int(torch.randint(len(FINENESSES), ()))]
 
 
 def refine(
