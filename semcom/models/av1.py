@@ -28,6 +28,7 @@ _FOR_RESTORATION = {
     "enable-restoration": "0",
     "min-partition-size": "8",
     "sharpness": "4",
+    "deltaq-mode": "0",  # steps that differ from block to block: their signalling costs more than they win
 }
 _UNFILTERED, _CARRIED, _FILTERED = b"\x00", b"\x01", b"\x02"
 # Tools and colour description after the size in the sequence header, as libaom writes them for one

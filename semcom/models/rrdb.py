@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_SLOPE = 0.2
-_RESIDUAL_SCALE = 0.2
+SLOPE = 0.2
+"""Of the leaky ReLUs."""
+RESIDUAL_SCALE = 0.2
+"""Of what a block adds to its input."""
 SCALE = 4
 _AMPLIFY_GAIN = 8.0  # the optimiser's steps are small beside the factors that textures differ by
 
@@ -33,8 +35,8 @@ class DenseBlock(nn.Module):
         """[B,C,h,w] → [B,C,h,w]."""
         features = [x]
         for conv in self.convs[:-1]:
-            features.append(F.leaky_relu(conv(torch.cat(features, 1)), _SLOPE))
-        return x + _RESIDUAL_SCALE * self.convs[-1](torch.cat(features, 1))
+            features.append(F.leaky_relu(conv(torch.cat(features, 1)), SLOPE))
+        return x + RESIDUAL_SCALE * self.convs[-1](torch.cat(features, 1))
 
 
 class RRDB(nn.Module):
@@ -46,7 +48,7 @@ class RRDB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] → [B,C,h,w]."""
-        return x + _RESIDUAL_SCALE * self.dense(x)
+        return x + RESIDUAL_SCALE * self.dense(x)
 
 
 class NearestUpConv(nn.Module):
@@ -135,9 +137,9 @@ class RRDBNet(nn.Module):
         """[B,in_channels,h,w] → [B,3,4h,4w]."""
         shallow = self.conv_first(x)
         deep = shallow + self.conv_body(self.body(shallow))
-        y = F.leaky_relu(self.conv_up1(deep), _SLOPE)
-        y = F.leaky_relu(self.conv_up2(y), _SLOPE)
-        y = F.leaky_relu(self.conv_hr(y), _SLOPE)
+        y = F.leaky_relu(self.conv_up1(deep), SLOPE)
+        y = F.leaky_relu(self.conv_up2(y), SLOPE)
+        y = F.leaky_relu(self.conv_hr(y), SLOPE)
         return self.conv_last(y if self.amplify is None else self.amplify(y, x))
 
     def convolution_shapes(self) -> list[tuple[str, tuple[int, ...]]]:

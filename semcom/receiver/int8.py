@@ -20,12 +20,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semcom.models.rrdb import RRDB, DenseBlock, NearestUpConv, RRDBNet
+from semcom.models.rrdb import RESIDUAL_SCALE, RRDB, SLOPE, DenseBlock, NearestUpConv, RRDBNet
 from semcom.receiver.enhancer import Enhancer
 
-_SLOPE = 0.2
-_RESIDUAL_SCALE = 0.2
-_LEVELS = 255
+LEVELS = 255
+"""Highest code."""
 _ZERO_POINTS = range(43, 129, 5)  # 43: leaky-ReLU features, [-a/5, a]; 128: a symmetric residual stream
 
 
@@ -110,8 +109,8 @@ class Int8DenseBlock(nn.Module):
 
     def __init__(self, block: DenseBlock, ranges: Tensor) -> None:
         super().__init__()
-        self.zero_point = _zero_point(ranges)
-        self.units = [_unit(span, self.zero_point) for span in ranges]
+        self.zero_point = zero_point_of(ranges)
+        self.units = [unit_of(span, self.zero_point) for span in ranges]
         convs = [conv for conv in block.convs if isinstance(conv, nn.Conv2d)]
         widths = [conv.in_channels for conv in convs]
         segments = [widths[0], *(b - a for a, b in itertools.pairwise(widths))]
@@ -124,8 +123,8 @@ class Int8DenseBlock(nn.Module):
         """[B,C,h,w] float32 → [B,C,h,w] float32."""
         codes = to_codes(x, self.units[0], self.zero_point)
         for conv, unit in zip(self.convs[:-1], self.units[1:], strict=True):
-            codes = to_codes(conv(codes), unit, self.zero_point, _SLOPE, after=codes)
-        return self.convs[-1](codes).mul_(_RESIDUAL_SCALE).add_(x)
+            codes = to_codes(conv(codes), unit, self.zero_point, SLOPE, after=codes)
+        return self.convs[-1](codes).mul_(RESIDUAL_SCALE).add_(x)
 
 
 class _Int8RRDB(nn.Module):
@@ -137,7 +136,7 @@ class _Int8RRDB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.dense(x)
-        return result.mul_(_RESIDUAL_SCALE).add_(x)
+        return result.mul_(RESIDUAL_SCALE).add_(x)
 
 
 class _Int8Layer(nn.Module):
@@ -145,8 +144,8 @@ class _Int8Layer(nn.Module):
 
     def __init__(self, conv: nn.Conv2d | NearestUpConv, span: Tensor, upsample: bool) -> None:
         super().__init__()
-        self.zero_point, self.upsample = _zero_point(span[None]), upsample
-        self.unit = _unit(span, self.zero_point)
+        self.zero_point, self.upsample = zero_point_of(span[None]), upsample
+        self.unit = unit_of(span, self.zero_point)
         self.conv = Int8Conv(conv.weight, conv.bias, [self.unit], [conv.weight.shape[1]], self.zero_point)
 
     def forward(self, x: Tensor, slope: float = 1.0) -> Tensor:
@@ -171,7 +170,7 @@ class Int8Trunk(nn.Module):
         self.body = nn.Sequential(
             *(_Int8RRDB(b, r) for b, r in zip(trunk.body, ranges["dense"], strict=True))  # type: ignore[arg-type]
         )
-        outer = dict(zip(_OUTER, ranges["outer"], strict=True))
+        outer = dict(zip(OUTER, ranges["outer"], strict=True))
         self.conv_body = _Int8Layer(trunk.conv_body, outer["conv_body"], upsample=False)
         self.conv_up1 = _Int8Layer(trunk.conv_up1, outer["conv_up1"], upsample=True)
         self.conv_up2 = _Int8Layer(trunk.conv_up2, outer["conv_up2"], upsample=True)
@@ -181,14 +180,15 @@ class Int8Trunk(nn.Module):
         """[B,in_channels,h,w] → [B,3,4h,4w]."""
         shallow = self.conv_first(x)
         y = self.conv_body(self.body(shallow)).add_(shallow)
-        y = self.conv_up2(self.conv_up1(y), _SLOPE)
-        y = self.conv_hr(y, _SLOPE)
-        y = F.leaky_relu_(y, _SLOPE)
+        y = self.conv_up2(self.conv_up1(y), SLOPE)
+        y = self.conv_hr(y, SLOPE)
+        y = F.leaky_relu_(y, SLOPE)
         result: Tensor = self.conv_last(y if self.amplify is None else self.amplify(y, x))
         return result
 
 
-_OUTER = ("conv_body", "conv_up1", "conv_up2", "conv_hr")
+OUTER = ("conv_body", "conv_up1", "conv_up2", "conv_hr")
+"""Layers outside the dense blocks that run on integers."""
 
 
 @torch.inference_mode()
@@ -215,7 +215,7 @@ def observe(enhancer: Enhancer, crops: Sequence[tuple[Tensor, Tensor, Tensor, Te
         )
 
     blocks = [[dense.convs[-1] for dense in rrdb.dense] for rrdb in trunk.body]  # type: ignore[union-attr]
-    outer = [getattr(trunk, name) for name in _OUTER]
+    outer = [getattr(trunk, name) for name in OUTER]
     hooks = [m.register_forward_pre_hook(note) for m in [*itertools.chain(*blocks), *outer]]
     for crop in crops:
         enhancer(*crop)
@@ -239,13 +239,13 @@ def _span(x: Tensor) -> Tensor:
     return torch.stack((low.clamp_max(0), high.clamp_min(0)))
 
 
-def _unit(span: Tensor, zero_point: int) -> float:
+def unit_of(span: Tensor, zero_point: int) -> float:
     """Value of one step so that the range fits on both sides of the zero point."""
-    return max(float(-span[0]) / zero_point, float(span[1]) / (_LEVELS - zero_point), 1e-6)
+    return max(float(-span[0]) / zero_point, float(span[1]) / (LEVELS - zero_point), 1e-6)
 
 
-def _zero_point(ranges: Tensor) -> int:
+def zero_point_of(ranges: Tensor) -> int:
     """The zero point whose steps are finest over all segments, by their geometric mean."""
     return min(
-        _ZERO_POINTS, key=lambda zero: float(torch.tensor([_unit(s, zero) for s in ranges]).log().sum())
+        _ZERO_POINTS, key=lambda zero: float(torch.tensor([unit_of(s, zero) for s in ranges]).log().sum())
     )

@@ -10,6 +10,8 @@ channel, at a price a little above what the HCI pays for the same gain). Scenes 
 colour card, caption and pseudo-words the decoder draws a quarter-size picture, which a projected adversary
 judges. The receiver does not use what it draws: after a run of 83 000 crops it answered every card with one
 pattern, which LPIPS and DISTS like and no eye does.
+Most steps stop at x0, to which MGDD adds little, and are faster. In the second half of a run many steps round
+the enhancer's activations as its eight-bit copy does (`as_integers`).
 Made for a GPU; on a CPU it is as slow as the stages `enhancer` and `decoder` together.
 """
 
@@ -34,7 +36,9 @@ from semcom.models.pseudo_words import GRID, PseudoWordEncoder
 from semcom.receiver.concealment import GREY
 from semcom.receiver.decoder import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
 from semcom.receiver.enhancer import Enhancer
+from semcom.receiver.int8 import observe
 from semcom.train.adversary import Adversary, ProjectedHeads, strength
+from semcom.train.as_integers import as_integers
 from semcom.train.decoder import NOISIEST
 from semcom.train.enhancer import JITTER, TEXTURE_LOST, any_fineness, texture_planes
 from semcom.train.joint_data import CUTS, JointCrops, expanded
@@ -47,7 +51,10 @@ _WORDS_LOST, _TEXT_LOST, _CARD_LOST = 0.2, 0.2, 0.1
 _NUM_WORDS = (16, 16, 16, 16, 8, 4, 32, 64)
 # What the HCI pays around 0.036 bpp is 6 (LPIPS + 2.5·DISTS per bit per pixel, validation photos)
 _PRICE = 7.0
-_SCENE_STEPS = 0.33  # share of the steps that have scenes too; the others are faster
+_GUIDED_STEPS = 0.4  # share of the steps with MGDD; the others are faster
+_SCENE_STEPS = 0.33  # share of those that have scenes too
+_INTEGERS_FROM, _INTEGER_STEPS = 0.5, 0.6  # share of the run, and of the steps from there on
+_OBSERVED_EVERY = 100  # steps with rounding: ranges change slowly
 _LEARNING_RATE = 3e-4 / math.sqrt(28)  # of a batch of one photo; 28 fill an H100's time
 _REDUCTION = 8
 _VALIDATION_PHOTOS, _VALIDATION_BATCH = 32, 8
@@ -125,6 +132,8 @@ class JointStage:
         self.dists = DISTSNetwork().to(device).to(memory_format=torch.channels_last)
         self.adversary = Adversary(self.backbone, self.chain.heads)
         self.scheduler = schedule()
+        self._rounded: Enhancer | None = None
+        self._roundings = 0
 
     def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
         """See `JointCrops`."""
@@ -134,17 +143,42 @@ class JointStage:
         """Weighted terms of crops and scenes; see the module docstring."""
         sample = expanded(batch)
         num_words = _NUM_WORDS[int(torch.randint(len(_NUM_WORDS), ()))]
+        guided = bool(torch.rand(()) < _GUIDED_STEPS)
+        rounded = progress >= _INTEGERS_FROM and bool(torch.rand(()) < _INTEGER_STEPS)
+        enhancer = self._as_integers(sample) if rounded else self.chain.enhancer
         with half_precision(self.device):
-            terms = self._crops(sample, num_words)
-            if torch.rand(()) < _SCENE_STEPS:
+            terms = self._crops(sample, enhancer, num_words if guided else None)
+            if guided and torch.rand(()) < _SCENE_STEPS:
                 terms |= self._scenes(sample, num_words, progress)
         return terms
 
-    def _crops(self, sample: Mapping[str, Tensor], num_words: int) -> dict[str, Tensor]:
+    def _as_integers(self, sample: Mapping[str, Tensor]) -> Enhancer:
+        """The enhancer with its activations rounded, to ranges seen on a recent batch."""
+        if self._rounded is None or self._roundings % _OBSERVED_EVERY == 0:
+            with half_precision(self.device):  # of its own: autocast keeps what it has cast without gradient
+                self._rounded = self._observed(self.chain, sample)
+        self._roundings += 1
+        return self._rounded
+
+    def _observed(self, chain: Chain, sample: Mapping[str, Tensor]) -> Enhancer:
+        with torch.no_grad():
+            coded = chain.transform.quantise(chain.transform(sample["target"], sample["hci"]))
+            arrived = sample["arrived"]
+            source, detail = chain.transform.refine(sample["hci"], coded * arrived, arrived)
+            fine = texture_planes(sample)
+        ranges = observe(chain.enhancer, [(source, sample["quality"], detail, fine)])
+        return as_integers(chain.enhancer, {name: spans.float().cpu() for name, spans in ranges.items()})
+
+    def _crops(
+        self, sample: Mapping[str, Tensor], enhancer: Enhancer, num_words: int | None
+    ) -> dict[str, Tensor]:
+        """Terms of crops; without MGDD where there is no number of words."""
         target = sample["target"].contiguous(memory_format=torch.channels_last)
-        said = self._said(self.chain, target, _per_crop(sample["text"]), num_words, lost=True)
+        said = None
+        if num_words is not None:
+            said = self._said(self.chain, target, _per_crop(sample["text"]), num_words, lost=True)
         steps = self.chain.transform(target, sample["hci"])
-        output = self._rebuilt(self.chain, sample, steps, said, any_fineness(), lost=True)
+        output = self._rebuilt(self.chain, enhancer, sample, steps, said, any_fineness(), lost=True)
         noisy = steps + torch.rand_like(steps) - 0.5
         bits = (self.chain.bits(noisy) * sample["key_map"]).sum() / target[:, :1].numel()
         return {
@@ -157,9 +191,10 @@ class JointStage:
     def _rebuilt(
         self,
         chain: Chain,
+        enhancer: Enhancer,
         sample: Mapping[str, Tensor],
         steps: Tensor,
-        said: Said,
+        said: Said | None,
         fineness: int = USUAL_FINENESS,
         *,
         lost: bool,
@@ -172,9 +207,10 @@ class JointStage:
         source, detail = chain.transform.refine(sample["hci"], latents, arrived)
         known = (_chance(target, 1 - TEXTURE_LOST) if lost else 1.0) * sample.get("texture", 1.0)
         fine = texture_planes(sample, JITTER if lost else 0.0) * known
-        x0 = chain.enhancer(source, sample["quality"], detail, fine)
-        guidance = said.about(source, latents, sample["key_map"], arrived)
-        output = x0 + self._residual(chain, x0, target, guidance, lost)
+        output = enhancer(source, sample["quality"], detail, fine)
+        if said is not None:
+            guidance = said.about(source, latents, sample["key_map"], arrived)
+            output = output + self._residual(chain, output, target, guidance, lost)
         return grain.added(output, sample["noise"], torch.randn_like(output))
 
     def _scenes(self, sample: Mapping[str, Tensor], num_words: int, progress: float) -> dict[str, Tensor]:
@@ -247,10 +283,14 @@ class JointStage:
             "_without_caption": (plain, Said(silent.text, said.words, said.has_words)),
             "_without_spw": (plain, Said(text, silent.words, silent.has_words)),
             "_other_spw": (plain, Said(text, said.words.roll(CUTS, 0), said.has_words)),
+            "_without_mgdd": (plain, None),
+            "_integers": (plain, said),
         }
+        rounded = self._observed(model, sample)
         for name, (case, words) in cases.items():
             torch.manual_seed(0)  # the same noise in every case
-            output = self._rebuilt(model, case, steps, words, lost=False).clamp(0, 1)
+            enhancer = rounded if name == "_integers" else model.enhancer
+            output = self._rebuilt(model, enhancer, case, steps, words, lost=False).clamp(0, 1)
             self._note(rows, name, output, target)
         bits = model.bits(model.transform.quantise(steps))
         rows.setdefault("key_bits_per_cell", []).append(bits.mean((1, 2, 3)))

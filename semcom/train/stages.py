@@ -117,6 +117,9 @@ def _joint(wanted: TrainingRun) -> None:
     chain = Chain(
         profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform), len(vocabulary)
     )
+    if "decoder" in profile:
+        chain.decoder.load_state_dict(profile.tensors("decoder"))
+        chain.words.load_state_dict(profile.tensors("pseudo_words"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     size = _GPU_PHOTOS if device == "cuda" else 1
     stage = JointStage(chain, backbone, photos, validation, tokens(captions, vocabulary), device, size)

@@ -59,6 +59,9 @@ def few_steps(monkeypatch):
     monkeypatch.setattr(joint, "DISTSNetwork", LPIPSNetwork)
     monkeypatch.setattr(joint, "_VALIDATION_PHOTOS", 1)
     monkeypatch.setattr(joint, "_VALIDATION_BATCH", 1)
+    monkeypatch.setattr(joint, "_GUIDED_STEPS", 1.0)
+    monkeypatch.setattr(joint, "_INTEGERS_FROM", 0.0)
+    monkeypatch.setattr(joint, "_INTEGER_STEPS", 1.0)
 
 
 @pytest.fixture
@@ -102,6 +105,7 @@ def test_joint_trains_the_whole_chain_and_keeps_the_captions(wanted):
     card = Profile.open(wanted.profile).card("enhancer")
     assert card["stage"] == "joint" and card["earlier_run"] == {"stage": "enhancer"}
     cases = {"lpips", "lpips_key", "lpips_key_lost", "lpips_without_spw", "lpips_scene", "key_bits_per_cell"}
+    cases |= {"lpips_integers", "lpips_without_mgdd"}
     assert cases <= card["validation"].keys()
     lines = (wanted.folder / "captions.tsv").read_text().splitlines()
     assert len(lines) == 4 and all(line.split("\t")[1] for line in lines)

@@ -1,0 +1,67 @@
+"""The differentiable stand-in for the eight-bit enhancer, against the real one."""
+
+import pytest
+import torch
+
+from semcom import images
+from semcom.models.pixels import to_tensor
+from semcom.receiver.enhancer import Enhancer
+from semcom.receiver.int8 import observe, to_codes, unit_of, with_int8_trunk, zero_point_of
+from semcom.train.as_integers import _Codes, as_integers
+from semcom.transmitter import hci
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """What the enhancer takes: a piece of the sample photo at a quarter of its size."""
+    thumb = to_tensor(hci.thumbnail(images.load("semcom/samples/coffee.png")[:, :384, :384]))[None]
+    return thumb, torch.tensor([40.0]), torch.zeros(1, 9, 96, 96), torch.zeros(1, 3, 96, 96)
+
+
+@pytest.fixture(scope="module")
+def enhancer():
+    torch.manual_seed(0)
+    return Enhancer(1).requires_grad_(True)
+
+
+def test_values_are_those_of_the_integer_kernels_codes():
+    torch.manual_seed(0)
+    spans = torch.tensor([[-1.0, 4.0], [-0.3, 2.5]])
+    x = 3 * torch.randn(1, 8, 5, 7).contiguous(memory_format=torch.channels_last)
+    zero = zero_point_of(spans)
+    for index, span in enumerate(spans):
+        codes = to_codes(x, unit_of(span, zero), zero).float()
+        expected = (codes - zero) * unit_of(span, zero)
+        assert torch.allclose(_Codes(spans).rounded(x, index), expected, atol=1e-5)
+
+
+def test_it_errs_as_the_integers_do(enhancer, seen):
+    """Not in every pixel: they round weights too."""
+    ranges = observe(enhancer, [seen])
+    with torch.no_grad():
+        exact, stand_in = enhancer(*seen), as_integers(enhancer, ranges)(*seen)
+        real = with_int8_trunk(enhancer, ranges)(*seen)
+    own, integers = (stand_in - exact).flatten(), (real - exact).flatten()
+    assert torch.corrcoef(torch.stack((own, integers)))[0, 1] > 0.3
+    assert 0.5 < own.std() / integers.std() < 1.1
+
+
+def test_what_is_out_of_range_saturates(enhancer, seen):
+    ranges = observe(enhancer, [seen])
+    with torch.no_grad():
+        exact = enhancer(*seen)
+        narrow = as_integers(enhancer, {name: spans / 4 for name, spans in ranges.items()})(*seen)
+        usual = as_integers(enhancer, ranges)(*seen)
+    assert (narrow - exact).abs().mean() > 4 * (usual - exact).abs().mean()
+
+
+def test_gradients_reach_the_enhancers_own_parameters(enhancer, seen):
+    ranges = observe(enhancer, [seen])
+    gradients = []
+    for network in (enhancer, as_integers(enhancer, ranges)):
+        enhancer.zero_grad()
+        network(*seen).square().mean().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in enhancer.parameters() if p.grad is not None]))
+    exact, rounded = gradients
+    assert len(exact) == len(rounded)
+    assert torch.cosine_similarity(exact, rounded, 0) > 0.99
