@@ -50,7 +50,7 @@ class _RoundedTrunk(nn.Module):
         shallow = y = self.conv_first(x)
         for block, codes in zip(trunk.body, self._dense, strict=True):
             inner = y
-            for dense, own in zip(block.dense, codes, strict=True):  # type: ignore[arg-type, union-attr]
+            for dense, own in zip(block.dense, codes, strict=True):  # type: ignore[arg-type]
                 inner = _dense(dense, inner, own)
             y = y + RESIDUAL_SCALE * inner
         y = shallow + trunk.conv_body(self._rounded("conv_body", y))
@@ -77,7 +77,7 @@ class _Codes:
 
     def rounded(self, x: Tensor, index: int = 0) -> Tensor:
         """Values of the codes of activation `index`."""
-        result: Tensor = _Rounding.apply(x, self._units[index], self._zero)  # type: ignore[no-untyped-call]
+        result: Tensor = _Rounding.apply(x, self._units[index], self._zero)
         return result
 
 
@@ -95,5 +95,5 @@ class _Rounding(torch.autograd.Function):
         return (x / unit).round_().clamp_(-zero_point, LEVELS - zero_point).mul_(unit)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient, None, None
