@@ -40,7 +40,7 @@ from semcom.receiver.int8 import observe
 from semcom.train.adversary import Adversary, ProjectedHeads, strength
 from semcom.train.as_integers import as_integers
 from semcom.train.decoder import NOISIEST
-from semcom.train.enhancer import JITTER, TEXTURE_LOST, any_fineness, texture_planes
+from semcom.train.enhancer import JITTER, TEXTURE_LOST, any_fineness, refine, texture_planes
 from semcom.train.joint_data import CUTS, JointCrops, expanded
 from semcom.train.precision import half_precision
 from semcom.transmitter.features import FRAME
@@ -162,11 +162,9 @@ class JointStage:
 
     def _observed(self, chain: Chain, sample: Mapping[str, Tensor]) -> Enhancer:
         with torch.no_grad():
-            coded = chain.transform.quantise(chain.transform(sample["target"], sample["hci"]))
-            arrived = sample["arrived"]
-            source, detail = chain.transform.refine(sample["hci"], coded * arrived, arrived)
-            fine = texture_planes(sample)
-        ranges = observe(chain.enhancer, [(source, sample["quality"], detail, fine)])
+            source, detail, _ = refine(chain.transform, sample)
+            seen = (source, sample["quality"], detail, texture_planes(sample))
+        ranges = observe(chain.enhancer, [seen])
         return as_integers(chain.enhancer, {name: spans.float().cpu() for name, spans in ranges.items()})
 
     def _crops(
