@@ -46,6 +46,7 @@ from semcom.train.precision import half_precision
 from semcom.transmitter.features import FRAME
 
 Rows = dict[str, list[Tensor]]
+Ranges = dict[str, Tensor]
 _NOISIEST_SHARE = 0.85
 _WORDS_LOST, _TEXT_LOST, _CARD_LOST = 0.2, 0.2, 0.1
 _NUM_WORDS = (16, 16, 16, 16, 8, 4, 32, 64)
@@ -55,6 +56,7 @@ _GUIDED_STEPS = 0.4  # share of the steps with MGDD; the others are faster
 _SCENE_STEPS = 0.33  # share of those that have scenes too
 _INTEGERS_FROM, _INTEGER_STEPS = 0.5, 0.6  # share of the run, and of the steps from there on
 _OBSERVED_EVERY = 100  # steps with rounding: ranges change slowly
+_OBSERVED_CROPS = 48
 _LEARNING_RATE = 3e-4 / math.sqrt(28)  # of a batch of one photo; 28 fill an H100's time
 _REDUCTION = 8
 _VALIDATION_PHOTOS, _VALIDATION_BATCH = 32, 8
@@ -132,8 +134,8 @@ class JointStage:
         self.dists = DISTSNetwork().to(device).to(memory_format=torch.channels_last)
         self.adversary = Adversary(self.backbone, self.chain.heads)
         self.scheduler = schedule()
-        self._rounded: Enhancer | None = None
-        self._roundings = 0
+        self._rounded, self._roundings = self.chain.enhancer, 0
+        self._ranges: Ranges = {}
 
     def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
         """See `JointCrops`."""
@@ -153,19 +155,23 @@ class JointStage:
         return terms
 
     def _as_integers(self, sample: Mapping[str, Tensor]) -> Enhancer:
-        """The enhancer with its activations rounded, to ranges seen on a recent batch."""
-        if self._rounded is None or self._roundings % _OBSERVED_EVERY == 0:
+        """The enhancer with its activations rounded, to ranges seen lately."""
+        crops = len(sample["target"])
+        if self._roundings * crops < _OBSERVED_CROPS or self._roundings % _OBSERVED_EVERY == 0:
             with half_precision(self.device):  # of its own: autocast keeps what it has cast without gradient
-                self._rounded = self._observed(self.chain, sample)
+                seen = self._observed(self.chain, sample)
+            few = self._ranges and crops < _OBSERVED_CROPS
+            self._ranges = _widest(self._ranges, seen) if few else seen
+            self._rounded = as_integers(self.chain.enhancer, self._ranges)
         self._roundings += 1
         return self._rounded
 
-    def _observed(self, chain: Chain, sample: Mapping[str, Tensor]) -> Enhancer:
+    def _observed(self, chain: Chain, sample: Mapping[str, Tensor]) -> Ranges:
         with torch.no_grad():
             source, detail, _ = refine(chain.transform, sample)
             seen = (source, sample["quality"], detail, texture_planes(sample))
         ranges = observe(chain.enhancer, [seen])
-        return as_integers(chain.enhancer, {name: spans.float().cpu() for name, spans in ranges.items()})
+        return {name: spans.float().cpu() for name, spans in ranges.items()}
 
     def _crops(
         self, sample: Mapping[str, Tensor], enhancer: Enhancer, num_words: int | None
@@ -284,7 +290,7 @@ class JointStage:
             "_without_mgdd": (plain, None),
             "_integers": (plain, said),
         }
-        rounded = self._observed(model, sample)
+        rounded = as_integers(model.enhancer, self._observed(model, sample))
         for name, (case, words) in cases.items():
             torch.manual_seed(0)  # the same noise in every case
             enhancer = rounded if name == "_integers" else model.enhancer
@@ -304,6 +310,14 @@ class JointStage:
     def _note(self, rows: Rows, name: str, output: Tensor, target: Tensor) -> None:
         rows.setdefault("lpips" + name, []).append(self.lpips(output, target))
         rows.setdefault("dists" + name, []).append(self.dists(output, target))
+
+
+def _widest(a: Ranges, b: Ranges) -> Ranges:
+    """Ranges [...,2] that hold those of both."""
+    lows = {name: torch.minimum(a[name], b[name])[..., :1] for name in a}
+    return {
+        name: torch.cat((low, torch.maximum(a[name], b[name])[..., 1:]), -1) for name, low in lows.items()
+    }
 
 
 def _silent(said: Said) -> Said:
