@@ -314,9 +314,11 @@ class JointStage:
 
 def _widest(a: Ranges, b: Ranges) -> Ranges:
     """Ranges [...,2] that hold those of both."""
-    lows = {name: torch.minimum(a[name], b[name])[..., :1] for name in a}
     return {
-        name: torch.cat((low, torch.maximum(a[name], b[name])[..., 1:]), -1) for name, low in lows.items()
+        name: torch.stack(
+            (torch.minimum(a[name], b[name])[..., 0], torch.maximum(a[name], b[name])[..., 1]), -1
+        )
+        for name in a
     }
 
 
