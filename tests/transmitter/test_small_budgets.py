@@ -32,7 +32,7 @@ def sent(system, photo, num_bytes):
 
 def test_the_hci_shrinks_until_it_fits(system, photo):
     reductions, quality = [], []
-    for num_bytes in (600, 120, 58):
+    for num_bytes in (600, 120, 50):
         header, result = sent(system, photo, num_bytes)
         reductions.append(header.reduction)
         quality.append(psnr(result.image[None], photo[None]).item())
