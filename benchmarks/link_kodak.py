@@ -3,12 +3,15 @@
     python benchmarks/link_kodak.py                              24 images, 3 CBRs, 6 SNRs; hours
     python benchmarks/link_kodak.py --images 2 --trials 1        a part of it
     python benchmarks/link_kodak.py --systems semantic avif      some systems
+    python benchmarks/link_kodak.py --systems semantic --keep    one again, beside what the others had
 
 OFDM over TDL-A, 100 ns, 3 km/h, channel estimated from pilots; MCS table 3 (TS 38.214, Table 5.1.3.1-3),
 whose lowest schemes reach −5 dB and whose highest are more than any system wants at 20 dB. Interrupt it
 with Ctrl-C and give the same command to go on: finished points are not repeated, also with another number
 of images or trials.
-Writes benchmarks/results/link_kodak.json and plots into benchmarks/results/link_kodak/.
+Writes benchmarks/results/link_kodak.json and plots into benchmarks/results/link_kodak/. With `--keep` the
+rows of systems that are not asked for stay, `kept` says which run they are of, and the sheets of pictures,
+which need everybody's, stay as they are.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ LINK = {
     "classes": {"critical": {"mcs": 7}, "base": {"mcs": 10}, "detail": {"mcs": 15}},  # of `avif-fixed`
 }
 METRICS = ("dists", "lpips", "ms_ssim", "psnr")
+COMPARABLE = ("images", "budget_unit", "metrics", "link", "trials")
 
 
 def benchmark(arguments: argparse.Namespace) -> BenchSpec:
@@ -74,10 +78,33 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--confirm", type=int, default=2, help="MCSs per metric that are sent bit by bit")
     parser.add_argument("--adapt-to", nargs="*", default=[], help="metrics that MCSs are chosen for: all")
     parser.add_argument("--targets", nargs="+", type=float, default=[0.01, 0.1, 0.3], help="BLERs, semantic")
+    parser.add_argument("--keep", action="store_true", help="rows that --out has of other systems")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--folder", type=Path, default=Path("runs/link_kodak"))
     parser.add_argument("--out", type=Path, default=RESULTS / "link_kodak.json")
     return parser
+
+
+def with_kept(data: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
+    """A document with the rows of other systems of an earlier one.
+
+    Raises:
+        ValueError: the two did not simulate the same things.
+    """
+    other = [name for name in COMPARABLE if data[name] != earlier[name]]
+    if other:
+        raise ValueError(f"cannot keep rows of another benchmark: {', '.join(other)} differ")
+    new = {row["system"] for row in data["results"]}
+    kept, missing = ([r for r in earlier[key] if r["system"] not in new] for key in ("results", "missing"))
+    run_of = {name: earlier[name] for name in ("command", "commit", "versions")}
+    origins = {row["system"]: run_of for row in kept} | {
+        system: origin for system, origin in earlier.get("kept", {}).items() if system not in new
+    }
+    return data | {
+        "results": data["results"] + kept,
+        "missing": data["missing"] + missing,
+        "kept": origins,
+    }
 
 
 def main() -> None:
@@ -90,9 +117,13 @@ def main() -> None:
         shown=sys.stderr.isatty(),
         announce=lambda message: sys.stderr.write(message + "\n"),
     )
+    plots, pictures = arguments.out.with_suffix(""), []
+    if arguments.keep:
+        data = with_kept(data, json.loads(arguments.out.read_text()))
+    else:
+        pictures = sheets.write_sheets(data, arguments.folder, plots, METRICS[0])
     arguments.out.write_text(json.dumps(data, indent=1) + "\n")
-    plots = arguments.out.with_suffix("")
-    drawn = write_plots(data, plots) + sheets.write_sheets(data, arguments.folder, plots, METRICS[0])
+    drawn = write_plots(data, plots) + pictures
     sys.stdout.write(
         f"{arguments.out}: {len(data['results'])} rows, {len(data['missing'])} missing, {len(drawn)} plots, "
         f"{data['wall_seconds']:.0f} s\n"
