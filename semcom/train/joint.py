@@ -52,12 +52,12 @@ _WORDS_LOST, _TEXT_LOST, _CARD_LOST = 0.2, 0.2, 0.1
 _NUM_WORDS = (16, 16, 16, 16, 8, 4, 32, 64)
 # What the HCI pays around 0.036 bpp is 6 (LPIPS + 2.5·DISTS per bit per pixel, validation photos)
 _PRICE = 7.0
-_GUIDED_STEPS = 0.4  # share of the steps with MGDD; the others are faster
+_GUIDED_STEPS = 0.35  # share of the steps with MGDD; the others are faster
 _SCENE_STEPS = 0.33  # share of those that have scenes too
 _INTEGERS_FROM, _INTEGER_STEPS = 0.5, 0.6  # share of the run, and of the steps from there on
 _OBSERVED_EVERY = 100  # steps with rounding: ranges change slowly
 _OBSERVED_CROPS = 48
-_LEARNING_RATE = 3e-4 / math.sqrt(28)  # of a batch of one photo; 28 fill an H100's time
+_LEARNING_RATE = 3e-4 / math.sqrt(28)  # of a batch of one photo
 _REDUCTION = 8
 _VALIDATION_PHOTOS, _VALIDATION_BATCH = 32, 8
 

@@ -41,7 +41,7 @@ from semcom.transmitter.features import FeatureExtractor
 
 _KEY_CODEC_CROPS = 600
 _CALIBRATION_CROPS = 48
-_GPU_PHOTOS = 28  # a step of the stage `joint`
+_GPU_PHOTOS = 40  # a step of the stage `joint`: 40 GB
 _DATA_TERMS = "research use; sets and terms in the project's data README"
 
 
