@@ -36,7 +36,6 @@ LINK = {
     "classes": {"critical": {"mcs": 7}, "base": {"mcs": 10}, "detail": {"mcs": 15}},  # of `avif-fixed`
 }
 METRICS = ("dists", "lpips", "ms_ssim", "psnr")
-COMPARABLE = ("images", "budget_unit", "metrics", "link", "trials")
 
 
 def benchmark(arguments: argparse.Namespace) -> BenchSpec:
@@ -85,15 +84,21 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def with_kept(data: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
-    """A document with the rows of other systems of an earlier one.
+def differences(spec: BenchSpec, earlier: dict[str, Any]) -> list[str]:
+    """In what a document's run was not like the one wanted, its systems and SNRs aside."""
+    wanted = {
+        "images": [Path(image).name for image in spec.images],
+        "budget_unit": spec.budgets.unit,
+        "metrics": list(spec.metrics),
+        "link": spec.link,
+        "trials": spec.trials,
+    }
+    had = earlier | {"metrics": list(earlier["metrics"])}
+    return [name for name in wanted if wanted[name] != had[name]]
 
-    Raises:
-        ValueError: the two did not simulate the same things.
-    """
-    other = [name for name in COMPARABLE if data[name] != earlier[name]]
-    if other:
-        raise ValueError(f"cannot keep rows of another benchmark: {', '.join(other)} differ")
+
+def with_kept(data: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
+    """A document with the rows of other systems of an earlier one."""
     new = {row["system"] for row in data["results"]}
     kept, missing = ([r for r in earlier[key] if r["system"] not in new] for key in ("results", "missing"))
     run_of = {name: earlier[name] for name in ("command", "commit", "versions")}
@@ -109,8 +114,15 @@ def with_kept(data: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     arguments = parser().parse_args()
+    spec, earlier = benchmark(arguments), {}
+    if arguments.keep:
+        if not arguments.out.exists():
+            parser().error(f"--keep: there is no {arguments.out} to keep rows of")
+        earlier = json.loads(arguments.out.read_text())
+        if other := differences(spec, earlier):
+            parser().error(f"--keep: {arguments.out} is of another benchmark: {', '.join(other)} differ")
     data = run.run(
-        benchmark(arguments),
+        spec,
         arguments.folder,
         command="python " + " ".join(sys.argv),
         workers=arguments.workers,
@@ -119,7 +131,7 @@ def main() -> None:
     )
     plots, pictures = arguments.out.with_suffix(""), []
     if arguments.keep:
-        data = with_kept(data, json.loads(arguments.out.read_text()))
+        data = with_kept(data, earlier)
     else:
         pictures = sheets.write_sheets(data, arguments.folder, plots, METRICS[0])
     arguments.out.write_text(json.dumps(data, indent=1) + "\n")
