@@ -8,7 +8,7 @@ Crops are rebuilt from all that the link carries, with key packets, texture, cap
 at random: LPIPS + 0.25·L1 + 2.5·DISTS, and what the key latents cost (bits of a Laplace distribution per
 channel, at a price a little above what the HCI pays for the same gain). Scenes have lost their HCI: from
 colour card, caption and pseudo-words the decoder draws a quarter-size picture, which a projected adversary
-judges. The receiver does not use what it draws: after a run of 83 000 crops it answered every card with one
+judges. The receiver does not use what it draws: after 217 000 crops it answered every card with one
 pattern, which LPIPS and DISTS like and no eye does.
 Most steps stop at x0, to which MGDD adds little, and are faster. In the second half of a run many steps round
 the enhancer's activations as its eight-bit copy does (`as_integers`).
