@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,8 @@ def differences(spec: BenchSpec, earlier: dict[str, Any]) -> list[str]:
     return [name for name in wanted if wanted[name] != had[name]]
 
 
-def with_kept(data: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
-    """A document with the rows of other systems of an earlier one."""
-    new = {row["system"] for row in data["results"]}
+def with_kept(data: dict[str, Any], earlier: dict[str, Any], new: Collection[str]) -> dict[str, Any]:
+    """A document with the rows that an earlier one has of systems that are not `new`."""
     kept, missing = ([r for r in earlier[key] if r["system"] not in new] for key in ("results", "missing"))
     run_of = {name: earlier[name] for name in ("command", "commit", "versions")}
     origins = {row["system"]: run_of for row in kept} | {
@@ -131,7 +131,7 @@ def main() -> None:
     )
     plots, pictures = arguments.out.with_suffix(""), []
     if arguments.keep:
-        data = with_kept(data, earlier)
+        data = with_kept(data, earlier, spec.systems)
     else:
         pictures = sheets.write_sheets(data, arguments.folder, plots, METRICS[0])
     arguments.out.write_text(json.dumps(data, indent=1) + "\n")

@@ -1,7 +1,7 @@
 """How a budget is best split between HCI and key stream, and whether the key stream earns its bytes.
 
     python benchmarks/split.py ../shared/data/photos/val --images 40 --table semcom/profiles/tiny
-    python benchmarks/split.py ../shared/data/kodak --images 24 --shares 0 0.25
+    python benchmarks/split.py ../shared/data/kodak --images 24 --shares 0 0.12 0.25
 
 Every picture is sent without loss at each rate and each share of the key stream, the total rate equal.
 Metrics: LPIPS and DISTS of the whole picture; both inside the key regions, where DISTS, which has no local

@@ -20,9 +20,8 @@ def picture(width, height, seed=0):
 
 def whole_file(pixels, quality, speed, for_restoration):
     buffer = io.BytesIO()
-    without = {"enable-cdef": "0", "enable-restoration": "0", "min-partition-size": "8", "sharpness": "4"}
-    without |= {"deltaq-mode": "0"}
-    filters = without if for_restoration else None
+    tools = {"enable-cdef": "0", "enable-restoration": "0", "deltaq-mode": "0"}
+    filters = tools | {"min-partition-size": "8", "sharpness": "4"} if for_restoration else None
     options = {"subsampling": "4:2:0", "codec": "aom", "max_threads": 1, "advanced": filters}
     Image.fromarray(pixels).save(buffer, "AVIF", quality=quality, speed=speed, **options)
     return buffer.getvalue()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -134,8 +135,8 @@ class JointStage:
         self.dists = DISTSNetwork().to(device).to(memory_format=torch.channels_last)
         self.adversary = Adversary(self.backbone, self.chain.heads)
         self.scheduler = schedule()
-        self._rounded, self._roundings = self.chain.enhancer, 0
         self._ranges: Ranges = {}
+        self._roundings = 0
 
     def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
         """See `JointCrops`."""
@@ -147,24 +148,23 @@ class JointStage:
         num_words = _NUM_WORDS[int(torch.randint(len(_NUM_WORDS), ()))]
         guided = bool(torch.rand(()) < _GUIDED_STEPS)
         rounded = progress >= _INTEGERS_FROM and bool(torch.rand(()) < _INTEGER_STEPS)
-        enhancer = self._as_integers(sample) if rounded else self.chain.enhancer
-        with half_precision(self.device):
-            terms = self._crops(sample, enhancer, num_words if guided else None)
+        as_run = as_integers(self.chain.enhancer, self._ranges_lately(sample)) if rounded else nullcontext()
+        with half_precision(self.device), as_run:
+            terms = self._crops(sample, num_words if guided else None)
             if guided and torch.rand(()) < _SCENE_STEPS:
                 terms |= self._scenes(sample, num_words, progress)
         return terms
 
-    def _as_integers(self, sample: Mapping[str, Tensor]) -> Enhancer:
-        """The enhancer with its activations rounded, to ranges seen lately."""
+    def _ranges_lately(self, sample: Mapping[str, Tensor]) -> Ranges:
+        """Of the enhancer's activations; seen on this batch, or on one not long ago."""
         crops = len(sample["target"])
         if self._roundings * crops < _OBSERVED_CROPS or self._roundings % _OBSERVED_EVERY == 0:
             with half_precision(self.device):  # of its own: autocast keeps what it has cast without gradient
                 seen = self._observed(self.chain, sample)
             few = self._ranges and crops < _OBSERVED_CROPS
             self._ranges = _widest(self._ranges, seen) if few else seen
-            self._rounded = as_integers(self.chain.enhancer, self._ranges)
         self._roundings += 1
-        return self._rounded
+        return self._ranges
 
     def _observed(self, chain: Chain, sample: Mapping[str, Tensor]) -> Ranges:
         with torch.no_grad():
@@ -173,16 +173,14 @@ class JointStage:
         ranges = observe(chain.enhancer, [seen])
         return {name: spans.float().cpu() for name, spans in ranges.items()}
 
-    def _crops(
-        self, sample: Mapping[str, Tensor], enhancer: Enhancer, num_words: int | None
-    ) -> dict[str, Tensor]:
+    def _crops(self, sample: Mapping[str, Tensor], num_words: int | None) -> dict[str, Tensor]:
         """Terms of crops; without MGDD where there is no number of words."""
         target = sample["target"].contiguous(memory_format=torch.channels_last)
         said = None
         if num_words is not None:
             said = self._said(self.chain, target, _per_crop(sample["text"]), num_words, lost=True)
         steps = self.chain.transform(target, sample["hci"])
-        output = self._rebuilt(self.chain, enhancer, sample, steps, said, any_fineness(), lost=True)
+        output = self._rebuilt(self.chain, sample, steps, said, any_fineness(), lost=True)
         noisy = steps + torch.rand_like(steps) - 0.5
         bits = (self.chain.bits(noisy) * sample["key_map"]).sum() / target[:, :1].numel()
         return {
@@ -195,7 +193,6 @@ class JointStage:
     def _rebuilt(
         self,
         chain: Chain,
-        enhancer: Enhancer,
         sample: Mapping[str, Tensor],
         steps: Tensor,
         said: Said | None,
@@ -211,7 +208,7 @@ class JointStage:
         source, detail = chain.transform.refine(sample["hci"], latents, arrived)
         known = (_chance(target, 1 - TEXTURE_LOST) if lost else 1.0) * sample.get("texture", 1.0)
         fine = texture_planes(sample, JITTER if lost else 0.0) * known
-        output = enhancer(source, sample["quality"], detail, fine)
+        output = chain.enhancer(source, sample["quality"], detail, fine)
         if said is not None:
             guidance = said.about(source, latents, sample["key_map"], arrived)
             output = output + self._residual(chain, output, target, guidance, lost)
@@ -290,11 +287,11 @@ class JointStage:
             "_without_mgdd": (plain, None),
             "_integers": (plain, said),
         }
-        rounded = as_integers(model.enhancer, self._observed(model, sample))
+        ranges = self._observed(model, sample)
         for name, (case, words) in cases.items():
             torch.manual_seed(0)  # the same noise in every case
-            enhancer = rounded if name == "_integers" else model.enhancer
-            output = self._rebuilt(model, enhancer, case, steps, words, lost=False).clamp(0, 1)
+            with as_integers(model.enhancer, ranges) if name == "_integers" else nullcontext():
+                output = self._rebuilt(model, case, steps, words, lost=False).clamp(0, 1)
             self._note(rows, name, output, target)
         bits = model.bits(model.transform.quantise(steps))
         rows.setdefault("key_bits_per_cell", []).append(bits.mean((1, 2, 3)))
