@@ -32,14 +32,14 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_ndtr
 
-from channels.abstraction import AbstractLink
-from channels.coding import ldpc_code
-from channels.digital import DigitalLink, demapper, mapper
-from channels.grants import Payload
-from channels.mcs import mcs, mcs_table_size
-from channels.report import wilson_interval
+from channels.coding.mcs import mcs, mcs_table_size
+from channels.coding.rate_matching import ldpc_code
+from channels.coding.transport import transport_format
+from channels.links.abstraction import AbstractLink
+from channels.links.digital import DigitalLink, demapper, mapper
+from channels.links.grants import Payload
+from channels.links.report import wilson_interval
 from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
-from channels.transport import transport_format
 
 TABLES = Path("channels/data/bler_tables.json")
 RESULTS = Path("benchmarks/results/abstraction.json")

@@ -28,16 +28,16 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from rich.progress import track
 
-from semcom import images
-from semcom.models.caption_code import CaptionCoder
-from semcom.models.captioner import GRID, Captioner, cell_features
-from semcom.models.efficientnet import EfficientNetLite0
-from semcom.models.pixels import to_pixels
-from semcom.models.u2net import U2NetP
+from semcom.networks.captioner import GRID, Captioner, cell_features
+from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.networks.u2net import U2NetP
 from semcom.packets import HEADER_BYTES
+from semcom.picture import images
+from semcom.picture.pixels import to_pixels
 from semcom.profile import Profile
 from semcom.provenance import provenance
-from semcom.train.caption_data import plain, read_captions
+from semcom.streams.caption import CaptionCoder
+from semcom.train.data.caption_data import plain, read_captions
 from semcom.transmitter.captions import PhotoCaptioner
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.regions import RegionSelector

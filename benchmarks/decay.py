@@ -26,13 +26,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from semcom import images
+from semcom.contracts import Budget
 from semcom.link import PerfectLink
-from semcom.message import Budget, ReceivedMessage
+from semcom.message import ReceivedMessage
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.metrics.psnr import psnr
 from semcom.metrics.topk import topk_agreement
+from semcom.picture import images
 from semcom.provenance import provenance
 from semcom.semantic import SemanticSystem
 from semcom.transmitter.chain import TransmitOptions

@@ -20,14 +20,14 @@ from typing import Any
 from rich.progress import track
 from torch import Tensor
 
-from semcom import images
+from semcom.contracts import Budget, BudgetError
 from semcom.link import PerfectLink
-from semcom.message import Budget, BudgetError
 from semcom.metrics import FIDBackbone
 from semcom.packets import bpp
+from semcom.picture import images
 from semcom.provenance import provenance
 from semcom.systems import build
-from semcom.train.data import list_photos
+from semcom.train.data.crops import list_photos
 
 RESULTS = Path(__file__).parent / "results"
 

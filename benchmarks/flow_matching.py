@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from flow_stage import FlowStage
 
 from semcom.provenance import provenance
-from semcom.train.decoder import DecoderStage
-from semcom.train.flow import FlowStage
 from semcom.train.loop import Trained, run
-from semcom.train.stages import TrainingRun, surroundings
+from semcom.train.registry import TrainingRun, surroundings
+from semcom.train.stages.decoder import DecoderStage
 
 RESULTS = Path(__file__).parent / "results"
 _PROFILE = Path(__file__).parent.parent / "semcom" / "profiles" / "tiny"

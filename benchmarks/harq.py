@@ -19,8 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
-from channels.digital import DigitalLink, Payload
-from channels.report import wilson_interval
+from channels.links.digital import DigitalLink, Payload
+from channels.links.report import wilson_interval
 from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
 
 RESULTS = Path("benchmarks/results/harq.json")

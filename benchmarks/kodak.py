@@ -19,15 +19,15 @@ from typing import Any
 from PIL import Image
 from rich.progress import track
 
-from semcom import images
+from semcom.contracts import Budget
 from semcom.link import PerfectLink
-from semcom.message import Budget
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.metrics.psnr import psnr
 from semcom.metrics.ssim import ms_ssim
-from semcom.models.pixels import to_pixels
 from semcom.packets import bits_on_wire, bpp
+from semcom.picture import images
+from semcom.picture.pixels import to_pixels
 from semcom.provenance import provenance
 from semcom.systems import build
 

@@ -32,7 +32,7 @@ from scipy.stats import binomtest, norm
 from sionna.phy import config
 from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 
-from channels.ldpc import LayeredDecoder
+from channels.coding.ldpc.decoder import LayeredDecoder
 
 RESULTS = Path(__file__).parent / "results" / "ldpc.json"
 RATES = {"1/5": (1, 5), "1/3": (1, 3), "1/2": (1, 2), "2/3": (2, 3), "8/9": (8, 9)}

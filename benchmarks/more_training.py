@@ -20,16 +20,16 @@ from typing import Any
 
 from rich.progress import track
 
-from semcom import images
+from semcom.contracts import Budget
 from semcom.link import PerfectLink
-from semcom.message import Budget
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.packets import bpp
+from semcom.picture import images
 from semcom.profile import Profile
 from semcom.provenance import provenance
 from semcom.semantic import SemanticSystem
-from semcom.train.data import list_photos
+from semcom.train.data.crops import list_photos
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = {"lpips": lpips, "dists": dists}

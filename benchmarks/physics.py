@@ -23,12 +23,12 @@ import torch
 from scipy.special import j0
 from sionna.phy.mapping import Demapper
 
-from channels.digital import mapper
-from channels.models import build_channel_model
-from channels.ofdm import OfdmFrontEnd
-from channels.report import wilson_interval
+from channels.links.digital import mapper
+from channels.links.report import wilson_interval
+from channels.ofdm.front_end import OfdmFrontEnd
+from channels.propagation.factory import build_channel_model
+from channels.propagation.theory import awgn_erfc, rayleigh_erfc, rayleigh_mimo_capacity, square_qam_ber
 from channels.spec import ChannelSpec, OfdmSpec
-from channels.theory import awgn_erfc, rayleigh_erfc, rayleigh_mimo_capacity, square_qam_ber
 
 RESULTS = Path("benchmarks/results/physics.json")
 Z_99 = 2.576

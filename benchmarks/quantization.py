@@ -27,17 +27,18 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from semcom import images
+from semcom.contracts import Budget
 from semcom.link import PerfectLink
-from semcom.message import Budget, Message
+from semcom.message import Message
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.metrics.psnr import psnr
-from semcom.models.rrdb import NearestUpConv
+from semcom.networks.enhancer import Enhancer
+from semcom.networks.mgdd import MultimodalDecoder
+from semcom.networks.rrdb import NearestUpConv
+from semcom.picture import images
 from semcom.profile import Profile
 from semcom.provenance import provenance
-from semcom.receiver.decoder import MultimodalDecoder
-from semcom.receiver.enhancer import Enhancer
 from semcom.receiver.quantization import is_rounded
 from semcom.systems import build
 

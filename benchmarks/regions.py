@@ -23,16 +23,16 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
-from semcom import images
-from semcom.message import Budget
-from semcom.models import keymap
-from semcom.models.pixels import to_pixels
-from semcom.models.sam import tiny_sam
-from semcom.models.u2net import U2NetP
+from semcom.contracts import Budget
+from semcom.networks.sam import tiny_sam
+from semcom.networks.u2net import U2NetP
+from semcom.picture import images
+from semcom.picture.pixels import to_pixels
 from semcom.profile import Profile
 from semcom.provenance import provenance
+from semcom.streams import mask as keymap
 from semcom.systems import build
-from semcom.train.segments import bounding_box, innermost_point, list_masked, read_labels, segments
+from semcom.train.data.segmenter_data import bounding_box, innermost_point, list_masked, read_labels, segments
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.regions import RegionSelector, cell_means, key_cells
 from semcom.transmitter.segmenter import Segmenter

@@ -32,19 +32,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semcom import images
+from semcom.contracts import Budget
 from semcom.link import PerfectLink
-from semcom.message import Budget
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.metrics.regions import region_lpips
-from semcom.models.grid import CELL
 from semcom.packets import bits_on_wire, bpp
+from semcom.picture import images
+from semcom.picture.grid import CELL
 from semcom.profile import write_part
 from semcom.provenance import provenance
 from semcom.rates import RATES
 from semcom.semantic import SemanticSystem
-from semcom.train.data import list_photos
+from semcom.train.data.crops import list_photos
 from semcom.transmitter import hci
 from semcom.transmitter.chain import KEY_AREA, TransmitOptions
 

@@ -253,7 +253,7 @@ def _plain(
     """For each SNR, system and image: load, encode, send, decode, measure. Models and link are built once."""
     import torch
 
-    from semcom import images
+    from semcom.picture import images
     from semcom.seeds import derive
     from semcom.sweep import parts
     from semcom.sweep import scenario as scenarios
@@ -290,8 +290,8 @@ def _plain(
 @contextmanager
 def _link_stages(stages: dict[str, float]) -> Iterator[None]:
     """Times the parts of the digital link: `ldpc` and `channel` are inside `link`."""
-    from channels.coding import LdpcCode
-    from channels.ofdm import OfdmFrontEnd
+    from channels.coding.rate_matching import LdpcCode
+    from channels.ofdm.front_end import OfdmFrontEnd
 
     wrapped = [(LdpcCode, "decode", "ldpc"), (LdpcCode, "encode", "ldpc"), (OfdmFrontEnd, "send", "channel")]
     originals = [getattr(owner, name) for owner, name, _ in wrapped]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from channels.mcs import mcs
+from channels.coding.mcs import mcs
 from channels.spec import ChannelSpec, LinkSpec, OfdmSpec
 
 MODELS: dict[str, str] = {

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from channels.mcs import mcs_table_size
+from channels.coding.mcs import mcs_table_size
 
 ChannelModelName = Literal[
     "awgn",

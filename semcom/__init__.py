@@ -13,25 +13,27 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 # Names are loaded on first use, so that `import semcom` stays quick.
 _EXPORTS = {
-    "Budget": "semcom.message",
-    "BudgetError": "semcom.message",
+    "Budget": "semcom.contracts",
+    "BudgetError": "semcom.contracts",
     "ChannelLink": "semcom.link",
-    "Link": "semcom.message",
+    "Link": "semcom.contracts",
     "Message": "semcom.message",
     "PerfectLink": "semcom.link",
     "ReceivedMessage": "semcom.message",
     "Reconstruction": "semcom.message",
     "SemanticSystem": "semcom.semantic",
     "Stream": "semcom.message",
-    "System": "semcom.message",
+    "System": "semcom.contracts",
     "transmit": "semcom.link",
 }
-__all__ = ["__version__", "sweep", *sorted(_EXPORTS)]
+__all__ = ["__version__", "images", "sweep", *sorted(_EXPORTS)]
 
 
 def __getattr__(name: str) -> Any:
     if name == "sweep":  # a package that is callable: semcom.sweep("scenario.yaml")
         return import_module("semcom.sweep")
+    if name == "images":
+        return import_module("semcom.picture.images")
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)
     raise AttributeError(f"module 'semcom' has no attribute {name!r}")

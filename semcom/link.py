@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from semcom.contracts import Budget, Link, System
 from semcom.message import (
     AnalogStream,
-    Budget,
-    Link,
     LinkReport,
     Message,
     PacketSize,
@@ -23,15 +22,14 @@ from semcom.message import (
     ReceivedMessage,
     ReceivedStream,
     Reconstruction,
-    System,
 )
 from semcom.packets import pack, unpack
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from channels.analog import AnalogLink
-    from channels.digital import DigitalLink
+    from channels.links.analog import AnalogLink
+    from channels.links.digital import DigitalLink
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,11 @@ def transmit(
 class ChannelLink:
     """A `Link` over one of the links of `channels`: messages become packets and come back.
 
-    An analog stream crosses the same channel uncoded, by `channels.analog`; a message is all packets or one
+    An analog stream crosses the same channel uncoded, by `AnalogLink`; a message is all packets or one
     analog stream.
 
     Args:
-        digital: bit-exact link of `channels.digital`, or one with the same methods.
+        digital: bit-exact link of `channels.links.digital`, or one with the same methods.
     """
 
     def __init__(self, digital: DigitalLink) -> None:
@@ -92,7 +90,7 @@ class ChannelLink:
 
     @cached_property
     def _analog(self) -> AnalogLink:
-        from channels.analog import AnalogLink
+        from channels.links.analog import AnalogLink
 
         return AnalogLink(self._digital.spec)
 
@@ -112,7 +110,7 @@ class ChannelLink:
     def _send_packets(
         self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
     ) -> list[ReceivedMessage]:
-        from channels.digital import Payload
+        from channels.links.digital import Payload
 
         bursts = [[Payload(p.data, p.protection) for p in pack(message)] for message in messages]
         deliveries = self._digital.send(bursts, snr_db, seeds)

@@ -78,7 +78,7 @@ def _torch_state(blob: bytes) -> dict[str, Tensor]:
 
 def _ncnn_convolutions(blob: bytes) -> dict[str, Tensor]:
     """Real-ESRGAN ×4 in ncnn form: per convolution a flag, fp16 weights padded to 4 bytes, fp32 bias."""
-    from semcom.models.rrdb import RRDBNet
+    from semcom.networks.rrdb import RRDBNet
 
     tensors, offset = {}, 0
     for name, shape in RRDBNet(num_blocks=23).convolution_shapes():
@@ -101,7 +101,7 @@ def _onnx_convolutions(blob: bytes) -> dict[str, Tensor]:
     """U²-Net-p: its convolutions stand in the graph in the order in which `U2NetP` defines them."""
     import onnx
 
-    from semcom.models.u2net import U2NetP
+    from semcom.networks.u2net import U2NetP
 
     graph = onnx.load_from_string(blob).graph
     values = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
@@ -114,7 +114,7 @@ def _onnx_convolutions(blob: bytes) -> dict[str, Tensor]:
 
 
 def _efficientnet_convolutions(blob: bytes) -> dict[str, Tensor]:
-    from semcom.models.efficientnet import fold_batch_norms
+    from semcom.networks.efficientnet import fold_batch_norms
 
     return fold_batch_norms(torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True))
 

@@ -12,15 +12,16 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from semcom import images
 from semcom.baselines.classical import classical
+from semcom.contracts import Budget, BudgetError
 from semcom.link import PerfectLink, Transmission
-from semcom.message import Budget, BudgetError, Reconstruction
+from semcom.message import Reconstruction
 from semcom.metrics.psnr import psnr
 from semcom.metrics.ssim import ssim
 from semcom.metrics.topk import topk_agreement
-from semcom.models.pixels import to_pixels
 from semcom.packets import bits_on_wire, bpp
+from semcom.picture import images
+from semcom.picture.pixels import to_pixels
 from semcom.provenance import provenance
 
 _PANEL_WIDTH = 480  # pixels; a montage is for looking, not for measuring

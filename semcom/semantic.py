@@ -6,21 +6,22 @@ from pathlib import Path
 
 from torch import Tensor
 
-from semcom.message import Budget, Message, ReceivedMessage, Reconstruction
-from semcom.models.caption_code import CaptionCoder
-from semcom.models.captioner import Captioner
-from semcom.models.efficientnet import EfficientNetLite0
-from semcom.models.key_bitstream import LatentTables
-from semcom.models.key_transform import KeyTransform
-from semcom.models.pseudo_words import PseudoWordEncoder
-from semcom.models.sam import published_sam, tiny_sam
-from semcom.models.u2net import U2NetP
+from semcom.contracts import Budget
+from semcom.message import Message, ReceivedMessage, Reconstruction
+from semcom.networks.captioner import Captioner
+from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.networks.enhancer import Enhancer
+from semcom.networks.key_transform import KeyTransform
+from semcom.networks.mgdd import MultimodalDecoder
+from semcom.networks.pseudo_words import PseudoWordEncoder
+from semcom.networks.sam import published_sam, tiny_sam
+from semcom.networks.u2net import U2NetP
 from semcom.profile import Profile
 from semcom.receiver import adapters as lora
 from semcom.receiver.chain import ReceiveOptions, Receiver
-from semcom.receiver.decoder import MultimodalDecoder
-from semcom.receiver.enhancer import Enhancer
 from semcom.receiver.quantization import Quantization, quantise_decoder, quantise_enhancer
+from semcom.streams.caption import CaptionCoder
+from semcom.streams.key import LatentTables
 from semcom.transmitter import captions
 from semcom.transmitter.captions import CaptionEncoder, Describer, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.chain import TransmitOptions, Transmitter

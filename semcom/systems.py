@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from semcom.message import System
+from semcom.contracts import System
 
 
 def _semantic(

@@ -18,7 +18,7 @@ def sample_photo() -> Path:
 @pytest.fixture(scope="session")
 def small_photo(sample_photo: Path) -> torch.Tensor:
     """[3,150,200]: a crop of the sample photo whose sides are not multiples of anything."""
-    from semcom import images
+    from semcom.picture import images
 
     return images.load(sample_photo)[:, 120:270, 200:400].contiguous()
 

@@ -9,17 +9,18 @@ from shutil import copytree
 import pytest
 import torch
 
-from channels.digital import DigitalLink
+from channels.links.digital import DigitalLink
 from channels.spec import LinkSpec
-from semcom.header import Header
+from semcom.contracts import Budget, BudgetError
 from semcom.link import ChannelLink, PerfectLink, transmit
-from semcom.message import Budget, BudgetError, Protection, ReceivedMessage, ReceivedStream
+from semcom.message import Protection, ReceivedMessage, ReceivedStream
 from semcom.metrics.psnr import psnr
-from semcom.models import texture
-from semcom.models.grid import pad_to_grid
 from semcom.packets import bits_on_wire, bpp, pack, packet_sizes
+from semcom.picture import texture
+from semcom.picture.grid import pad_to_grid
 from semcom.profile import ProfileError
 from semcom.semantic import SemanticSystem
+from semcom.streams.header import Header
 from semcom.transmitter.chain import TransmitOptions
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semcom.message import Budget, BudgetError, Message, Protection, Stream
+from semcom.contracts import Budget, BudgetError
+from semcom.message import Message, Protection, Stream
 from semcom.packets import (
     HEADER_BYTES,
     MAX_CHUNKS,

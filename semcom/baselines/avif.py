@@ -1,4 +1,4 @@
-"""AV1 intra pictures without their container; `semcom.models.av1` codes the HCI in the same way.
+"""AV1 intra pictures without their container; `semcom.streams.coding.av1` codes the HCI in the same way.
 
 The frame is all or nothing: one piece.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from semcom.baselines.codec import Codec, Pixels, whole
-from semcom.models import av1
+from semcom.streams.coding import av1
 
 _SPEED, _QUICK_SPEED = 2, 6
 

@@ -20,11 +20,12 @@ from PIL import Image
 from torch import Tensor
 
 from semcom.baselines.codec import SCALES, Codec, Pixels
-from semcom.message import Budget, BudgetError, Message, Protection, ReceivedMessage, Reconstruction, Stream
+from semcom.contracts import Budget, BudgetError
+from semcom.message import Message, Protection, ReceivedMessage, Reconstruction, Stream
 from semcom.metrics.reference import LastReference
 from semcom.metrics.ssim import ssim
-from semcom.models.pixels import to_pixels, to_tensor
 from semcom.packets import packet_sizes
+from semcom.picture.pixels import to_pixels, to_tensor
 
 CODECS = ("jpeg", "jpeg2000", "webp", "avif", "jxl", "hevc")
 """Modules of this package that have a `CODEC`."""

@@ -23,7 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semcom.message import Budget, BudgetError, Message, Protection, ReceivedMessage, Reconstruction, Stream
+from semcom.contracts import Budget, BudgetError
+from semcom.message import Message, Protection, ReceivedMessage, Reconstruction, Stream
 from semcom.metrics.reference import LastReference
 from semcom.packets import packet_sizes
 

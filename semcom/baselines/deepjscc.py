@@ -11,16 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from semcom.message import (
-    AnalogStream,
-    Budget,
-    BudgetError,
-    Message,
-    Protection,
-    ReceivedMessage,
-    Reconstruction,
-)
-from semcom.models.deepjscc import CHANNELS, DeepJSCC, normalise, num_values
+from semcom.contracts import Budget, BudgetError
+from semcom.message import AnalogStream, Message, Protection, ReceivedMessage, Reconstruction
+from semcom.networks.deepjscc import CHANNELS, DeepJSCC, normalise, num_values
 from semcom.profile import Profile
 
 _FEWEST_CHANNELS = 2  # what it was trained for

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from semcom.baselines.envelope import higher_is_better
+from semcom.bench.envelope import higher_is_better
 from semcom.bench.operating_points import OperatingPoint
 from semcom.bench.spec import BenchSpec
 from semcom.provenance import provenance

@@ -2,8 +2,8 @@
 
     systems × budgets × SNRs ─► candidates ─► operating points
 
-Candidates of systems with one protection class come from `semcom.baselines.envelope`, of others from
-`semcom.baselines.protection`.
+Candidates of systems with one protection class come from `semcom.bench.envelope`, of others from
+`semcom.bench.protection`.
 
 An operating point is a budget and an MCS per protection class, at the SNRs where it is a candidate.
 """
@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semcom import images as photos
-from semcom.baselines import envelope, protection
-from semcom.baselines.envelope import Prediction, RateQuality
+from semcom.bench import envelope, protection
+from semcom.bench.envelope import Prediction, RateQuality
 from semcom.bench.spec import BenchSpec
-from semcom.message import Budget, BudgetError, Message, PacketSize, System
+from semcom.contracts import Budget, BudgetError, System
+from semcom.message import Message, PacketSize
+from semcom.picture import images as photos
 from semcom.seeds import derive
 from semcom.sweep import parts
 from semcom.sweep.plan import Photo

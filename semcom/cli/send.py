@@ -16,7 +16,7 @@ from semcom.cli.specs import link_spec, read_yaml
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from semcom.message import Budget, Link
+    from semcom.contracts import Budget, Link
 
 
 class Csi(enum.StrEnum):
@@ -113,7 +113,7 @@ def send(
     console = Console()
     with one_line_errors(), _stages(6) as announce:
         announce("reading the photo")
-        from semcom import images
+        from semcom.picture import images
 
         photo = images.load(image)
         announce("loading the models")
@@ -122,7 +122,7 @@ def send(
             "ofdm": {"csi": csi.value},
         }
         spec = link_spec(options if link is None else read_yaml(link))
-        from channels.digital import DigitalLink
+        from channels.links.digital import DigitalLink
         from semcom.link import ChannelLink, transmit
         from semcom.receiver.chain import ReceiveOptions
         from semcom.report import write_report
@@ -170,7 +170,7 @@ def _stages(total: int) -> Iterator[Callable[[str], None]]:
 
 
 def _budget(photo: Tensor, link: Link, rate: str, bpp: float | None, cbr: float | None) -> Budget:
-    from semcom.message import Budget
+    from semcom.contracts import Budget
     from semcom.rates import RATES
 
     height, width = photo.shape[-2:]

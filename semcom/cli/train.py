@@ -41,7 +41,7 @@ def train(
     ] = 1.0,
 ) -> None:
     """Train one stage and write its weights and card to a profile."""
-    from semcom.train.stages import TrainingRun, run_stage
+    from semcom.train.registry import TrainingRun, run_stage
 
     run = TrainingRun(data, validation, profile, minutes, runs / stage.value, seed, resume, share)
     with one_line_errors():

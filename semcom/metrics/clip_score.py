@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semcom.models.pixels import to_pixels
+from semcom.picture.pixels import to_pixels
 
 
 class ClipScorer:

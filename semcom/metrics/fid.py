@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from semcom.models.efficientnet import EfficientNetLite0, center_crop
+from semcom.networks.efficientnet import EfficientNetLite0, center_crop
 from semcom.profile import Profile
 
 _FEATURES = 2048

@@ -11,7 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from semcom.models.efficientnet import EfficientNetLite0, center_crop
+from semcom.networks.efficientnet import EfficientNetLite0, center_crop
 from semcom.profile import Profile
 
 

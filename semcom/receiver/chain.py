@@ -18,17 +18,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from semcom.header import Header
 from semcom.message import ReceivedMessage, Reconstruction
-from semcom.models import fsq, grain, hci_picture, key_bitstream, keymap, texture, texture_code
-from semcom.models.caption_code import CaptionCoder
-from semcom.models.fsq import FSQ
-from semcom.models.grid import key_grid, padded_size
-from semcom.models.key_bitstream import LatentTables
-from semcom.models.key_transform import KeyTransform
+from semcom.networks.enhancer import Enhancer
+from semcom.networks.key_transform import KeyTransform
+from semcom.networks.mgdd import MultimodalDecoder, Said, caption_tokens, denoise
+from semcom.picture import grain, texture
+from semcom.picture.grid import key_grid, padded_size
 from semcom.receiver.concealment import from_card, grey_picture
-from semcom.receiver.decoder import MultimodalDecoder, Said, caption_tokens, denoise
-from semcom.receiver.enhancer import Enhancer
+from semcom.streams import hci as hci_picture
+from semcom.streams import key as key_bitstream
+from semcom.streams import mask as keymap
+from semcom.streams import texture as texture_code
+from semcom.streams.caption import CaptionCoder
+from semcom.streams.coding import fsq
+from semcom.streams.coding.fsq import FSQ
+from semcom.streams.header import Header
+from semcom.streams.key import LatentTables
 
 _MAX_STEPS = 8
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from semcom.models import card
+from semcom.streams import card
 
 GREY = 0.5
 

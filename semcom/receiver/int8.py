@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semcom.models.rrdb import RESIDUAL_SCALE, RRDB, SLOPE, DenseBlock, NearestUpConv, RRDBNet
-from semcom.receiver.enhancer import Enhancer
+from semcom.networks.enhancer import Enhancer
+from semcom.networks.rrdb import RESIDUAL_SCALE, RRDB, SLOPE, DenseBlock, NearestUpConv, RRDBNet
 
 LEVELS = 255
 """Highest code."""

@@ -24,7 +24,7 @@ import bitsandbytes as bnb
 import torch
 from torch import Tensor, nn
 
-from semcom.receiver.enhancer import Enhancer
+from semcom.networks.enhancer import Enhancer
 from semcom.receiver.int8 import with_int8_trunk
 
 _NARROW = 32  # channels

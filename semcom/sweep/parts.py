@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from torch import Tensor
 
-    from semcom.message import Budget, Link, System
+    from semcom.contracts import Budget, Link, System
 
 Metric = Callable[["Tensor", "Tensor"], "Tensor"]
 
@@ -24,7 +24,10 @@ METRICS = {
     "lpips": "semcom.metrics.lpips:lpips",
     "dists": "semcom.metrics.dists:dists",
 }
-LINKS = {"digital": "channels.digital:DigitalLink", "abstraction": "channels.abstraction:AbstractLink"}
+LINKS = {
+    "digital": "channels.links.digital:DigitalLink",
+    "abstraction": "channels.links.abstraction:AbstractLink",
+}
 
 
 def system_names() -> list[str]:
@@ -108,7 +111,7 @@ def metric(name: str) -> Metric:
 
 def build_budget(budget: Mapping[str, Any], width: int, height: int, link: Link) -> Budget:
     """The budget of one picture on one link."""
-    from semcom.message import Budget
+    from semcom.contracts import Budget
 
     if "bpp" in budget:
         return Budget.of_bpp(budget["bpp"], width, height)

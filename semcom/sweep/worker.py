@@ -17,7 +17,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from semcom.message import Budget, LinkReport, Message, PacketSize, ReceivedMessage
+from semcom.contracts import Budget
+from semcom.message import LinkReport, Message, PacketSize, ReceivedMessage
 from semcom.sweep import parts
 from semcom.sweep.canonical import canonical
 from semcom.sweep.plan import Photo, Scene
@@ -26,7 +27,7 @@ from semcom.sweep.tally import PSNR_OF_EQUALS_DB
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from semcom.message import Link, System
+    from semcom.contracts import Link, System
 
 _NO_REPORT = LinkReport(None, 0, {})
 _PHOTOS_KEPT, _PARTS_KEPT = 8, 16
@@ -207,7 +208,7 @@ def _measure(name: str, picture: Tensor, original: Tensor) -> float:
 def _png(picture: Tensor) -> bytes:
     from PIL import Image
 
-    from semcom.models.pixels import to_pixels
+    from semcom.picture.pixels import to_pixels
 
     buffer = io.BytesIO()
     Image.fromarray(to_pixels(picture)).save(buffer, "PNG")
@@ -232,7 +233,7 @@ def _link(link: str) -> Link:
 @lru_cache(maxsize=_PHOTOS_KEPT)
 def _photo(path: str, digest: str | None) -> Tensor:
     """A photo; `digest` makes a file that was replaced another one."""
-    from semcom import images
+    from semcom.picture import images
 
     return images.load(path)
 

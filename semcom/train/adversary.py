@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from semcom.models.efficientnet import FEATURE_CHANNELS, EfficientNetLite0
+from semcom.networks.efficientnet import FEATURE_CHANNELS, EfficientNetLite0
 
 _SCALES = 3  # of the backbone's four
 _WIDTH = 64

@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from semcom.models.rrdb import DenseBlock
-from semcom.receiver.enhancer import Enhancer
+from semcom.networks.enhancer import Enhancer
+from semcom.networks.rrdb import DenseBlock
 from semcom.receiver.int8 import LEVELS, OUTER, unit_of, zero_point_of
 
 

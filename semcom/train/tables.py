@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from semcom.models.key_bitstream import MAX_MAGNITUDE, NUM_SYMBOLS, TABLE_BITS, LatentTables, choose_sets
+from semcom.streams.key import MAX_MAGNITUDE, NUM_SYMBOLS, TABLE_BITS, LatentTables, choose_sets
 
 _ROUNDS = 12
 

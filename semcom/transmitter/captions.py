@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semcom.models.caption_code import CaptionCoder
-from semcom.models.caption_vocabulary import Vocabulary
-from semcom.models.captioner import GRID, Captioner, cell_features
-from semcom.models.efficientnet import EfficientNetLite0
-from semcom.models.grid import CELL
-from semcom.models.pixels import to_pixels
+from semcom.networks.captioner import GRID, Captioner, cell_features
+from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.picture.grid import CELL
+from semcom.picture.pixels import to_pixels
+from semcom.streams.caption import CaptionCoder
+from semcom.streams.coding.vocabulary import Vocabulary
 from semcom.transmitter.features import ImageFeatures
 
 AUTO, NONE, BACKGROUND = "auto", "none", "background"

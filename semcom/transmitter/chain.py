@@ -21,15 +21,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semcom.header import Header
-from semcom.message import Budget, BudgetError, Message, PacketSize, Protection, Stream
-from semcom.models import card, grain, hci_picture, keymap
-from semcom.models.caption_code import check_caption
-from semcom.models.grid import REDUCTIONS, pad_to_grid
-from semcom.models.key_bitstream import LatentTables
-from semcom.models.key_transform import USUAL_FINENESS, KeyTransform
-from semcom.models.pseudo_words import PseudoWordEncoder
+from semcom.contracts import Budget, BudgetError
+from semcom.message import Message, PacketSize, Protection, Stream
+from semcom.networks.key_transform import USUAL_FINENESS, KeyTransform
+from semcom.networks.pseudo_words import PseudoWordEncoder
 from semcom.packets import HEADER_BYTES, packet_sizes
+from semcom.picture import grain
+from semcom.picture.grid import REDUCTIONS, pad_to_grid
+from semcom.streams import card
+from semcom.streams import hci as hci_picture
+from semcom.streams import mask as keymap
+from semcom.streams.caption import check_caption
+from semcom.streams.header import Header
+from semcom.streams.key import LatentTables
 from semcom.transmitter import captions, hci, texture
 from semcom.transmitter.captions import CaptionEncoder
 from semcom.transmitter.features import FeatureExtractor

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semcom.models.efficientnet import FEATURE_STRIDES, EfficientNetLite0, Features
+from semcom.networks.efficientnet import FEATURE_STRIDES, EfficientNetLite0, Features
 
 FRAME = 384
 """Side of the square frame: the picture fills its long side, black the rest."""

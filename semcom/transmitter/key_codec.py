@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semcom.models import key_bitstream
-from semcom.models.key_bitstream import LatentTables
-from semcom.models.key_transform import KeyTransform
+from semcom.networks.key_transform import KeyTransform
+from semcom.streams import key as key_bitstream
+from semcom.streams.key import LatentTables
 
 
 class KeyEncoder:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from semcom.models.imagenet import classes_of
+from semcom.picture.class_names import classes_of
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]

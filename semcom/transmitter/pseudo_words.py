@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from semcom.models import fsq
-from semcom.models.pseudo_words import GRID, MAX_WORDS, PseudoWordEncoder
+from semcom.networks.pseudo_words import GRID, MAX_WORDS, PseudoWordEncoder
+from semcom.streams.coding import fsq
 from semcom.transmitter.features import ImageFeatures
 
 

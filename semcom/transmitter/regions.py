@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semcom.models.grid import CELL
-from semcom.models.imagenet import classes_of
+from semcom.picture.class_names import classes_of
+from semcom.picture.grid import CELL
 from semcom.transmitter.class_map import class_map
 from semcom.transmitter.features import FeatureExtractor, ImageFeatures
 from semcom.transmitter.importance import Importance, of_masks, refined

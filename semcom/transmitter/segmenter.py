@@ -11,7 +11,7 @@ from scipy import ndimage
 from segment_anything.modeling import Sam
 from torch import Tensor
 
-from semcom.models.sam import TinyImageEncoder
+from semcom.networks.sam import TinyImageEncoder
 from semcom.transmitter.features import ImageFeatures, frame_size, resized
 from semcom.transmitter.prompts import Box, Point
 
@@ -50,7 +50,7 @@ class Segmenter:
     """Masks of prompts.
 
     Args:
-        sam: any variant of `semcom.models.sam`.
+        sam: any variant of `semcom.networks.sam`.
     """
 
     def __init__(self, sam: Sam) -> None:

@@ -14,8 +14,9 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from semcom.message import Budget, Protection
-from semcom.models.key_transform import FINENESSES
+from semcom.contracts import Budget
+from semcom.message import Protection
+from semcom.networks.key_transform import FINENESSES
 
 _CAUTION = 0.95
 _TYPICAL_BPP = 0.03

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from semcom.models import texture, texture_code
+from semcom.picture import texture
+from semcom.streams import texture as texture_code
 
 
 def measure(image: Tensor, noise: float = 0.0) -> Tensor:

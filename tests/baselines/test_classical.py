@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from semcom.baselines.classical import CODECS, classical
-from semcom.message import Budget, BudgetError, LinkReport, Protection, ReceivedMessage, ReceivedStream
+from semcom.contracts import Budget, BudgetError
+from semcom.message import LinkReport, Protection, ReceivedMessage, ReceivedStream
 from semcom.metrics.psnr import psnr
 from semcom.packets import bpp, pack, unpack
 

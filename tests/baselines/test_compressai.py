@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from semcom import images
+from semcom.contracts import Budget, BudgetError
 from semcom.link import PerfectLink
-from semcom.message import Budget, BudgetError
 from semcom.packets import bpp
+from semcom.picture import images
 from semcom.systems import build
 
 pytest.importorskip("compressai", reason="pip install --no-deps compressai einops torch-geometric xxhash")
@@ -92,7 +92,7 @@ def test_takes_the_best_checkpoint_that_fits(photo, checkpoint):
 
 
 def test_a_lost_packet_is_a_grey_picture(photo, checkpoint):
-    from semcom.baselines.envelope import received_of
+    from semcom.bench.envelope import received_of
 
     name = "bmshj2018-factorized"
     system = build("compressai", architecture=name, checkpoints=[checkpoint(name)])

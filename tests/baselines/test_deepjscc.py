@@ -5,23 +5,16 @@ import itertools
 import pytest
 import torch
 
-from channels.digital import DigitalLink
+from channels.links.digital import DigitalLink
 from channels.spec import ChannelSpec, LinkSpec, OfdmSpec
-from semcom import images
+from semcom.contracts import Budget, BudgetError
 from semcom.link import ChannelLink, PerfectLink, transmit
-from semcom.message import (
-    AnalogStream,
-    Budget,
-    BudgetError,
-    Message,
-    Protection,
-    ReceivedAnalogStream,
-    Stream,
-)
+from semcom.message import AnalogStream, Message, Protection, ReceivedAnalogStream, Stream
 from semcom.metrics.psnr import psnr
 from semcom.packets import bpp, packet_sizes
+from semcom.picture import images
 from semcom.systems import build
-from semcom.train.deepjscc import through_noise
+from semcom.train.stages.deepjscc import through_noise
 
 SNRS_DB = (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0)
 
@@ -141,7 +134,7 @@ def test_gradients_cross_the_channel(system, photo):
 
 
 def test_training_noise_is_that_of_the_link(system, photo):
-    """The stage's own channel against `channels.analog` with perfect CSI, by the quality that comes out."""
+    """The stage's own channel against `AnalogLink` with perfect CSI, by the quality that comes out."""
     awgn = ChannelLink(DigitalLink(LinkSpec(channel=ChannelSpec(model="awgn"), ofdm=OfdmSpec(csi="perfect"))))
     crop = photo[None, :, :160, :240]
     ones = torch.ones(1)

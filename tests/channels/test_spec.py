@@ -99,7 +99,7 @@ def test_a_delay_spread_beyond_the_cyclic_prefix_warns():
 def test_guards_and_dc_follow_sionnas_grid():
     from sionna.phy.ofdm import ResourceGrid
 
-    from channels.ofdm import _subcarrier_frequencies
+    from channels.ofdm.front_end import _subcarrier_frequencies
 
     spec = OfdmSpec(num_subcarriers=50, fft_size=64, dc_null=True, subcarrier_spacing_khz=15)
     grid = ResourceGrid(14, 64, 15e3, num_guard_carriers=spec.guard_carriers, dc_null=True, device="cpu")

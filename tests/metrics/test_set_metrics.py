@@ -45,7 +45,7 @@ def test_fid_equals_its_formula_and_adds_up():
 
 def test_fid_backbone_is_the_distance_of_the_classifiers_features():
     from semcom.metrics import FIDBackbone
-    from semcom.models.efficientnet import EfficientNetLite0, center_crop
+    from semcom.networks.efficientnet import EfficientNetLite0, center_crop
     from semcom.profile import Profile
 
     real, fake = (x[:6] for x in sets())

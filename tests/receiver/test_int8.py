@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from semcom.models.rrdb import RRDBNet
-from semcom.receiver.enhancer import Enhancer
+from semcom.networks.enhancer import Enhancer
+from semcom.networks.rrdb import RRDBNet
 from semcom.receiver.int8 import Int8Conv, observe, to_codes, with_int8_trunk
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from semcom.contracts import Budget
 from semcom.message import (
-    Budget,
     LinkReport,
     Message,
     PacketSize,

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from semcom import images
-from semcom.models.pixels import to_tensor
-from semcom.receiver.enhancer import Enhancer
+from semcom.networks.enhancer import Enhancer
+from semcom.picture import images
+from semcom.picture.pixels import to_tensor
 from semcom.receiver.int8 import observe, to_codes, unit_of, with_int8_trunk, zero_point_of
 from semcom.train.as_integers import Rounding, as_integers
 from semcom.transmitter import hci

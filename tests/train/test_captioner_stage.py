@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from semcom.models.caption_vocabulary import END, Vocabulary
-from semcom.models.efficientnet import EfficientNetLite0
+from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.profile import Profile
-from semcom.train.caption_data import cached_features, plain, read_captions
-from semcom.train.captioner import (
+from semcom.streams.coding.vocabulary import END, Vocabulary
+from semcom.train.data.caption_data import cached_features, plain, read_captions
+from semcom.train.stages.captioner import (
     CaptionerStage,
     CaptionSamples,
     caption_scores,

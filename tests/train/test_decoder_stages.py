@@ -8,22 +8,25 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from flow_stage import CaptionedPhotos, FlowStage
 from PIL import Image
 
 from semcom.metrics.lpips import LPIPSNetwork
-from semcom.models.efficientnet import EfficientNetLite0
-from semcom.models.key_transform import KeyTransform
+from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.networks.enhancer import Enhancer
+from semcom.networks.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
-from semcom.receiver.enhancer import Enhancer
 from semcom.receiver.quantization import Quantization
 from semcom.semantic import _networks
-from semcom.train import decoder, joint, loop, recovery, stages
+from semcom.train import loop
+from semcom.train import registry as stages
 from semcom.train.adversary import Adversary, ProjectedHeads
-from semcom.train.channel import ChannelStage, erased
-from semcom.train.enhancer import refine
-from semcom.train.flow import CaptionedPhotos, FlowStage
-from semcom.train.guided import BATCH, SCENES, GuidedCrops, is_scene
-from semcom.train.stages import TrainingRun, run_stage
+from semcom.train.data.decoder_data import BATCH, SCENES, GuidedCrops, is_scene
+from semcom.train.registry import TrainingRun, run_stage
+from semcom.train.stages import decoder, joint
+from semcom.train.stages import quantise as recovery
+from semcom.train.stages.channel import ChannelStage, erased
+from semcom.train.stages.enhancer import refine
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from semcom.models.deepjscc import CHANNELS, DeepJSCC, normalise, spread
-from semcom.train.data import list_photos
-from semcom.train.deepjscc import PhotoCrops, _gains, start_from_transform
+from semcom.networks.deepjscc import CHANNELS, DeepJSCC, normalise, spread
+from semcom.train.data.crops import list_photos
+from semcom.train.stages.deepjscc import PhotoCrops, _gains, start_from_transform
 
 
 @pytest.fixture(scope="module")

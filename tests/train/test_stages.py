@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from semcom.train import loop
-from semcom.train.data import CodedCrops, list_photos
+from semcom.train.data.crops import CodedCrops, list_photos
 
 
 class Noise(Dataset):

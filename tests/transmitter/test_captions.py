@@ -10,10 +10,10 @@ from transformers import (
     BlipProcessor,
 )
 
-from semcom.models.caption_code import CaptionCoder, CaptionError, NGrams
-from semcom.models.caption_vocabulary import Vocabulary
-from semcom.models.captioner import Captioner
-from semcom.models.efficientnet import EfficientNetLite0
+from semcom.networks.captioner import Captioner
+from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.streams.caption import CaptionCoder, CaptionError, NGrams
+from semcom.streams.coding.vocabulary import Vocabulary
 from semcom.transmitter.captions import CaptionEncoder, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.chain import TransmitOptions
 from semcom.transmitter.features import FeatureExtractor

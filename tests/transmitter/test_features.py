@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from semcom.models.efficientnet import EfficientNetLite0
+from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.transmitter.features import FRAME, FeatureExtractor, frame_size
 
 

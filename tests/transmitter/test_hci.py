@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from semcom import images
+from semcom.picture import images
 from semcom.transmitter import hci
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from semcom import images
 from semcom.cli.main import app
-from semcom.models.u2net import U2NetP
+from semcom.networks.u2net import U2NetP
+from semcom.picture import images
 from semcom.profile import Profile
 from semcom.semantic import SemanticSystem
 from semcom.systems import build

@@ -2,12 +2,12 @@
 
 import pytest
 
-from semcom import images
-from semcom.header import Header
+from semcom.contracts import Budget, BudgetError
 from semcom.link import PerfectLink
-from semcom.message import Budget, BudgetError
 from semcom.metrics.psnr import psnr
 from semcom.packets import bpp
+from semcom.picture import images
+from semcom.streams.header import Header
 from semcom.systems import build
 
 

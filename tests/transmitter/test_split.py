@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semcom.message import Budget
+from semcom.contracts import Budget
 from semcom.transmitter.split import KeyShares, finest_within_share, middle, within_share
 
 MAPS = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32)).map(

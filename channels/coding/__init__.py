@@ -1,0 +1,1 @@
+"""Bits to coded bits and back: CRC, segmentation, LDPC, rate matching, scrambling, MCS tables."""

@@ -1,0 +1,1 @@
+"""Whole links: bit-exact digital, analog, and the abstraction by effective SINR."""

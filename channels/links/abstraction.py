@@ -1,0 +1,269 @@
+"""The abstract link: erasures drawn from post-equalisation SINRs, without coding a single bit.
+
+    realisation of the seed ─ LMMSE SINR a resource element ─ EESM a packet ─ BLER table ─ a biased coin
+
+Same arguments, same reports and, for the same seeds, the same channel realisations as `DigitalLink`; what
+differs is that noise and decoder are replaced by their statistics, so that sweeps can be wide.
+
+What is approximated: channel-estimation errors count as noise; SINRs are sampled on at most 64 subcarriers,
+and once a slot where the channel moves slowly; incremental redundancy adds up capacity (Chase combining:
+SINR). Small bursts are quickest many to a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from channels.coding.transport import TransportFormat
+from channels.links.effective_sinr import Floats, packet_error_rate, waterfall
+from channels.links.grants import Payload, Scheduler, burst_snrs
+from channels.links.report import ClassReport, Delivery
+from channels.ofdm.front_end import OfdmFrontEnd
+from channels.ofdm.sinr import SinrSampler
+from channels.randomness import counter_uniforms
+from channels.spec import LinkSpec
+
+Ints = NDArray[np.int64]
+Kind = tuple[str, int]
+"""Protection class and bytes of a packet: packets of a kind share their transport format."""
+_WORD = 2**64 - 1
+_MOTHER_RATE = {"bg1": 1 / 3, "bg2": 1 / 5}
+# What bursts computed together may hold: 32 MB of SINRs
+_MOST_SINRS = 4_000_000
+
+
+@dataclass
+class _Batch:
+    """Packets of some bursts as arrays, burst by burst; a row of `formats` serves all packets of a kind."""
+
+    snr_db: Sequence[float]
+    seeds: Sequence[int]
+    formats: list[TransportFormat]
+    class_of_kind: Ints
+    kind: Ints
+    """Index into `formats`, [packets]."""
+    burst: Ints
+    """Rising, [packets]."""
+    sinrs: list[Floats] = field(default_factory=list)
+    """Effective SINR of each round, [packets]; zero for packets that it didn't send again."""
+
+    def __post_init__(self) -> None:
+        self.received = np.zeros(len(self.kind), dtype=bool)
+        self.protection = self.class_of_kind[self.kind]
+        self.resource_elements = self.of_packet(fmt.num_resource_elements for fmt in self.formats)
+
+    def of_packet(self, values: Iterable[int]) -> Ints:
+        """Spread one value a format over the packets."""
+        return np.array(list(values))[self.kind]
+
+    def sums(self, values: Ints) -> Ints:
+        """Sum of what packets have, [bursts]."""
+        return np.bincount(self.burst, values, minlength=len(self.seeds)).astype(np.int64)
+
+
+class AbstractLink:
+    """Draws which packets of a burst are lost."""
+
+    def __init__(self, spec: LinkSpec) -> None:
+        self.spec = spec
+        self._front_end = OfdmFrontEnd(spec.channel, spec.ofdm)
+        self._scheduler = Scheduler(spec, self._front_end.num_data_res, self._front_end.num_pilot_res)
+        self._sampler = SinrSampler(spec, self._front_end)
+        self._names = list(spec.classes)
+        self._boosts = np.array([10 ** (c.power_boost_db / 10) for c in spec.classes.values()])
+
+    def send(
+        self, bursts: Sequence[Sequence[Payload]], snr_db: float | Sequence[float], seeds: Sequence[int]
+    ) -> list[Delivery]:
+        """Send bursts, each over its own channel realisation; arguments and errors as `DigitalLink.send`."""
+        snrs = burst_snrs(bursts, snr_db, seeds)
+        kinds = [[(p.protection_class, len(p.data)) for p in burst] for burst in bursts]
+        deliveries: list[Delivery] = []
+        for some in self._in_parts(kinds):
+            batch = self._batch(kinds[some], snrs[some], seeds[some])
+            deliveries += self._deliver(batch, bursts[some])
+        return deliveries
+
+    def channel_uses(self, sizes: Iterable[Kind]) -> int:
+        """Count the resource elements of a burst's first transmissions; as `DigitalLink.channel_uses`."""
+        return self._scheduler.burst_channel_uses(sizes)
+
+    def bits_per_channel_use(self, protection_class: str) -> float:
+        """Payload bits that a channel use carries; as `DigitalLink.bits_per_channel_use`."""
+        return self._scheduler.bits_per_channel_use(protection_class)
+
+    def error_probabilities(self, sizes: Sequence[Kind], snr_db: float, seeds: Sequence[int]) -> Floats:
+        """Probability that each packet's first transmission fails on each realisation, [seeds, packets]."""
+        rates = []
+        for some in self._in_parts([sizes] * len(seeds)):
+            part = seeds[some]
+            batch = self._batch([sizes] * len(part), [snr_db] * len(part), part)
+            everyone, start = np.arange(len(batch.kind)), np.zeros(len(part), dtype=np.int64)
+            sinrs = self._effective_sinrs(batch, everyone, start)
+            rates.append(_error_rates(batch, everyone, sinrs).reshape(len(part), -1))
+        return np.concatenate(rates)
+
+    def _in_parts(self, kinds: Sequence[Sequence[Kind]]) -> Iterator[slice]:
+        """Cut bursts into runs that are small enough to be computed together."""
+        res = {kind: self._scheduler.format(*kind).num_resource_elements for kind in set().union(*kinds)}
+        samples_a_slot = self.spec.ofdm.num_ofdm_symbols * self._sampler.samples_a_data_symbol
+        first = largest = 0
+        for i, burst in enumerate(kinds):
+            samples = samples_a_slot * self._scheduler.num_slots(sum(map(res.__getitem__, burst)))
+            largest = max(largest, samples)
+            if i > first and (i + 1 - first) * largest > _MOST_SINRS:
+                yield slice(first, i)
+                first, largest = i, samples
+        yield slice(first, len(kinds))
+
+    def _batch(
+        self, kinds: Sequence[Sequence[Kind]], snr_db: Sequence[float], seeds: Sequence[int]
+    ) -> _Batch:
+        index: dict[Kind, int] = {}
+        which = [index.setdefault(kind, len(index)) for burst in kinds for kind in burst]
+        return _Batch(
+            snr_db=snr_db,
+            seeds=seeds,
+            formats=[self._scheduler.format(*kind) for kind in index],
+            class_of_kind=np.array([self._names.index(name) for name, _ in index]),
+            kind=np.array(which),
+            burst=np.repeat(np.arange(len(kinds)), [len(burst) for burst in kinds]),
+        )
+
+    def _deliver(self, batch: _Batch, bursts: Sequence[Sequence[Payload]]) -> list[Delivery]:
+        """Send the packets, again where HARQ allows, and report."""
+        rounds = np.array([c.harq_rounds for c in self.spec.classes.values()])[batch.protection]
+        data_uses, pilot_uses, slot = np.zeros((3, len(bursts)), dtype=np.int64)
+        for round_index in range(rounds.max()):
+            active = np.flatnonzero(~batch.received & (rounds > round_index))
+            if not len(active):
+                break
+            batch.sinrs.append(np.zeros(len(batch.kind)))
+            batch.sinrs[-1][active] = self._effective_sinrs(batch, active, slot)
+            lost = _error_rates(batch, active, self._combined(batch)[active])
+            batch.received[active] = _draws(batch, round_index)[active] >= lost
+            res = batch.sums(batch.resource_elements * (batch.sinrs[-1] > 0))
+            slots = -(-res // self._front_end.num_data_res)
+            data_uses += res
+            pilot_uses += slots * self._front_end.num_pilot_res
+            slot += slots + self.spec.harq_round_trip_slots
+        reports, ends = self._reports(batch), np.cumsum([len(burst) for burst in bursts]).tolist()
+        received = batch.received.tolist()
+        return [
+            Delivery(
+                payloads=tuple(
+                    p.data if ok else None
+                    for p, ok in zip(burst, received[end - len(burst) : end], strict=True)
+                ),
+                classes=reports[i],
+                channel_uses=int(data_uses[i] + pilot_uses[i]),
+                pilot_uses=int(pilot_uses[i]),
+                snr_db=batch.snr_db[i],
+            )
+            for i, (burst, end) in enumerate(zip(bursts, ends, strict=True))
+        ]
+
+    def _combined(self, batch: _Batch) -> Floats:
+        """Effective SINR of all transmissions so far, [packets]."""
+        history = np.stack(batch.sinrs)
+        chase = history.sum(axis=0)
+        if self.spec.harq_combining == "chase" or len(history) == 1:
+            return np.asarray(chase)
+        # New parity bits add capacity, until the mother code has no more of them
+        more = batch.of_packet(
+            fmt.mcs.code_rate >= len(history) * _MOTHER_RATE[fmt.base_graph] for fmt in batch.formats
+        )
+        return np.where(more, np.prod(1 + history, axis=0) - 1, chase)
+
+    def _effective_sinrs(self, batch: _Batch, active: Ints, first_slots: Ints) -> Floats:
+        """EESM over each active packet's resource elements, linear, [active]."""
+        bursts, row = np.unique(batch.burst[active], return_inverse=True)
+        sizes, protection = batch.resource_elements[active], batch.protection[active]
+        totals = np.bincount(row, sizes)
+        ends = np.cumsum(sizes) - (np.cumsum(totals) - totals)[row]
+        sinr = self._sampler.sinr(
+            [batch.snr_db[b] for b in bursts],
+            [batch.seeds[b] for b in bursts],
+            first_slots[bursts].tolist(),
+            self._scheduler.num_slots(int(totals.max())),
+        )
+        mean_power = np.bincount(row, self._boosts[protection] * sizes) / totals
+        result = np.empty(len(active))
+        for index in np.unique(protection):
+            chosen = protection == index
+            beta = self._beta(self._names[index])
+            scale = self._boosts[index] / mean_power / beta
+            # Mean of exp(-sinr / beta) over the band and the streams, for every OFDM symbol of data
+            symbols = np.exp(sinr * -scale[:, None, None]).mean(axis=-1)
+            integral = np.pad(np.cumsum(symbols, axis=1), ((0, 0), (1, 0)))
+            edges = np.stack([ends - sizes, ends])[:, chosen] / self.spec.ofdm.num_subcarriers
+            first, last = _interpolate(integral, row[chosen], edges)
+            mean = (last - first) / (edges[1] - edges[0])
+            # Never quite zero, which would read as not sent
+            result[chosen] = np.maximum(-beta * np.log(np.clip(mean, 1e-300, 1.0)), 1e-12)
+        return result
+
+    def _beta(self, protection_class: str) -> float:
+        return waterfall(self._scheduler.mcs[protection_class]).eesm_beta
+
+    def _reports(self, batch: _Batch) -> list[dict[str, ClassReport]]:
+        """One report a protection class that a burst has packets of, for every burst."""
+        num_classes = len(self._names)
+        group = batch.burst * num_classes + batch.protection
+        groups = len(batch.seeds) * num_classes
+
+        def totals(values: Ints | NDArray[np.bool_]) -> list[int]:
+            return [int(v) for v in np.bincount(group, values, minlength=groups)]
+
+        history = np.stack(batch.sinrs)
+        sent, res = history > 0, batch.resource_elements
+        bits = batch.of_packet(8 * fmt.num_bytes for fmt in batch.formats)
+        packets, lost = totals(np.ones_like(group)), totals(~batch.received)
+        offered, delivered = totals(bits), totals(bits * batch.received)
+        transmissions = list(zip(*(totals(in_round) for in_round in sent), strict=True))
+        uses = totals((sent * res).sum(axis=0))
+        bits_a_symbol = np.bincount(group, (np.log2(1 + history) * res).sum(axis=0), minlength=groups)
+        with np.errstate(invalid="ignore"):
+            capacity = bits_a_symbol / np.array(uses)
+        sinr_db = (10 * np.log10(np.maximum(2**capacity - 1, 1e-12))).tolist()
+        reports: list[dict[str, ClassReport]] = [{} for _ in batch.seeds]
+        for i in np.unique(group).tolist():
+            burst, index = divmod(i, num_classes)
+            name = self._names[index]
+            mcs = self._scheduler.mcs[name]
+            reports[burst][name] = ClassReport(
+                mcs=mcs.index,
+                modulation=mcs.modulation,
+                code_rate=mcs.code_rate,
+                packets=packets[i],
+                lost=lost[i],
+                bits=offered[i],
+                delivered_bits=delivered[i],
+                channel_uses=uses[i],
+                transmissions=tuple(n for n in transmissions[i] if n),
+                effective_sinr_db=sinr_db[i],
+            )
+        return reports
+
+
+def _error_rates(batch: _Batch, active: Ints, sinrs: Floats) -> Floats:
+    return packet_error_rate(batch.formats, batch.kind[active], sinrs)
+
+
+def _draws(batch: _Batch, round_index: int) -> Floats:
+    """A uniform number for every packet, of its own (seed of the burst, round, place in the burst)."""
+    counts = np.bincount(batch.burst, minlength=len(batch.seeds))
+    place = np.arange(len(batch.burst)) - (np.cumsum(counts) - counts)[batch.burst]
+    seeds = np.array([seed & _WORD for seed in batch.seeds], dtype=np.uint64)
+    return counter_uniforms(seeds[batch.burst], round_index, place)
+
+
+def _interpolate(rows: Floats, row: Ints, positions: Floats) -> Floats:
+    """Read `rows` [r, length] of index `row` [n] at fractional `positions` [..., n]."""
+    low = np.minimum(positions.astype(np.int64), rows.shape[1] - 2)
+    before, after = rows[row, low], rows[row, low + 1]
+    return np.asarray(before + (positions - low) * (after - before))

@@ -1,0 +1,1 @@
+"""The resource grid: pilots, channel estimation, equalisation, SINR."""

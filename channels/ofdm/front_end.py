@@ -1,0 +1,234 @@
+"""The OFDM front end: data symbols in, equalised symbols and their noise variances out.
+
+Simulated in the frequency domain, as a receiver whose cyclic prefix covers the delay spread sees it: one
+complex coefficient a resource element, constant within an OFDM symbol. Inter-symbol and inter-carrier
+interference are therefore absent.
+
+A burst is a run of consecutive slots on one fading realisation. In a slot, the streams' pilots share the
+pilot symbols as combs (Kronecker pattern): a stream sounds its subcarriers alone, and every resource element
+has energy one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from channels.ofdm.estimation import build_estimator
+from channels.propagation.base import frequency_response
+from channels.propagation.factory import build_channel_model
+from channels.randomness import derive_seed
+from channels.spec import ChannelSpec, OfdmSpec
+
+_CHANNEL, _NOISE = 0, 1
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True)
+class Equalised:
+    """What the receiver has of one burst."""
+
+    symbols: Tensor
+    """[num_slots, num_data_res, num_streams], complex: unbiased estimates of what was sent."""
+    noise_variance: Tensor
+    """Same shape, real: the variance of their error as the receiver believes it to be."""
+
+
+class OfdmFrontEnd:
+    """Resource grid, pilots, channel, estimation and equalisation of a link."""
+
+    def __init__(self, channel: ChannelSpec, ofdm: OfdmSpec, device: str = "cpu") -> None:
+        self.spec = ofdm
+        self._device = device
+        self._model = build_channel_model(channel)
+        self._precoder = _precoder(channel.num_tx_antennas, ofdm.num_streams)
+        self._num_rx = channel.num_rx_antennas
+        self._frequencies = _subcarrier_frequencies(ofdm)
+        self._pilots = _pilot_sequence(ofdm).to(device)
+        self._data_index = _data_order(ofdm).to(device)
+        self._estimator = build_estimator(ofdm, self._model.statistics, self._frequencies)
+
+    @property
+    def num_data_res(self) -> int:
+        """Resource elements for data in a slot."""
+        return len(self._data_index)
+
+    @property
+    def num_pilot_res(self) -> int:
+        """Resource elements for pilots in a slot."""
+        return len(self.spec.pilot_symbols) * self.spec.num_subcarriers
+
+    def send(
+        self,
+        bursts: Sequence[Tensor],
+        snr_db: Sequence[float],
+        seeds: Sequence[int],
+        first_slots: Sequence[int] | None = None,
+    ) -> list[Equalised]:
+        """Send bursts of data symbols, each over its own channel realisation.
+
+        Args:
+            bursts: one complex tensor a burst, [num_slots, num_data_res, num_streams], which the caller has
+                scaled to unit mean energy.
+            snr_db: Es/N0 a resource element and receive antenna, of each burst.
+            seeds: the seed of each burst; it alone decides its channel and noise.
+            first_slots: the slot of its realisation that each burst starts in; 0 by default.
+        """
+        offsets = first_slots or [0] * len(bursts)
+        num_slots = [len(burst) for burst in bursts]
+        x = torch.cat([self._to_grid(burst.to(self._device)) for burst in bursts])
+        drawn = [
+            self._draw(seed, start, count)
+            for seed, start, count in zip(seeds, offsets, num_slots, strict=True)
+        ]
+        h = torch.cat([d[0] for d in drawn]).to(self._device)
+        noise = torch.cat([d[1] for d in drawn]).to(self._device)
+        no = torch.tensor([10 ** (-snr / 10) for snr in snr_db]).repeat_interleave(torch.tensor(num_slots))
+        no = no.to(self._device)
+        y = torch.einsum("srltf,sltf->srtf", h.to(x.dtype), x) + no.sqrt()[:, None, None, None] * noise
+        h_hat = h if self._estimator is None else self._estimator.estimate(self._pilot_estimates(y), no)
+        error_variance = self.error_variance(no)
+        symbols, variance = self._equalise(y, h_hat, error_variance, no)
+        return [
+            Equalised(s, v) for s, v in zip(symbols.split(num_slots), variance.split(num_slots), strict=True)
+        ]
+
+    def error_variance(self, no: Tensor) -> Tensor:
+        """Variance of the channel estimate's error at noise variances `no` [slots].
+
+        [slots or 1, num_streams, num_ofdm_symbols, num_subcarriers]; zero with perfect CSI.
+        """
+        if self._estimator is None:
+            return torch.zeros(
+                1, self.spec.num_streams, self.spec.num_ofdm_symbols, self.spec.num_subcarriers
+            )
+        return self._estimator.error_variance(no)
+
+    def channel(self, seed: int, num_slots: int, first_slot: int = 0) -> Tensor:
+        """H of a burst: [num_slots, num_rx, num_streams, num_ofdm_symbols, num_subcarriers], complex64."""
+        every = torch.arange(self.spec.num_subcarriers)
+        return self.sampled_channels([seed], [first_slot], num_slots, self.spec.num_ofdm_symbols, every)[0]
+
+    def sampled_channels(
+        self,
+        seeds: Sequence[int],
+        first_slots: Sequence[int],
+        num_slots: int,
+        samples_a_slot: int,
+        subcarriers: Tensor,
+    ) -> Tensor:
+        """The same H of several bursts, at fewer places.
+
+        [len(seeds), num_slots, num_rx, num_streams, samples_a_slot, len(subcarriers)], complex64.
+        """
+        gains, delays = self._model.impulse_responses(
+            seeds=[derive_seed(seed, _CHANNEL) for seed in seeds],
+            num_steps=(max(first_slots) + num_slots) * samples_a_slot,
+            step_s=self.spec.slot_duration_s / samples_a_slot,
+        )
+        gains = gains.unflatten(-1, (-1, samples_a_slot))
+        starts = zip(gains, first_slots, strict=True)
+        gains = torch.stack([g[..., first : first + num_slots, :] for g, first in starts])
+        gains = torch.einsum("brtpns,tl->bnrlsp", gains, self._precoder)
+        shape = gains.shape[2:5]
+        h = frequency_response(
+            gains.flatten(2, 4).contiguous(), delays[:, None], self._frequencies[subcarriers]
+        )
+        return h.unflatten(2, shape)
+
+    def _draw(self, seed: int, first_slot: int, num_slots: int) -> tuple[Tensor, Tensor]:
+        shape = (self._num_rx, self.spec.num_ofdm_symbols, self.spec.num_subcarriers)
+        noise = torch.stack(
+            [
+                torch.randn(
+                    shape,
+                    dtype=torch.complex64,
+                    generator=torch.Generator().manual_seed(derive_seed(seed, _NOISE, first_slot + slot)),
+                )
+                for slot in range(num_slots)
+            ]
+        )
+        return self.channel(seed, num_slots, first_slot), noise
+
+    def _to_grid(self, symbols: Tensor) -> Tensor:
+        """[slots, data REs, streams] to [slots, streams, OFDM symbols, subcarriers], pilots added."""
+        num_slots, _, streams = symbols.shape
+        size = self.spec.num_ofdm_symbols * self.spec.num_subcarriers
+        grid = symbols.new_zeros(num_slots, streams, size)
+        grid = grid.index_copy(-1, self._data_index, symbols.transpose(1, 2))
+        pilots = self._pilots.to(symbols.dtype)
+        grid = grid.unflatten(-1, (self.spec.num_ofdm_symbols, self.spec.num_subcarriers)).clone()
+        grid[:, :, list(self.spec.pilot_symbols)] = pilots
+        return grid
+
+    def _pilot_estimates(self, y: Tensor) -> Tensor:
+        """Least squares at the pilots: [slots, rx, streams, pilot symbols, pilots a symbol]."""
+        received = y[:, :, list(self.spec.pilot_symbols)]
+        combs = []
+        for stream in range(self.spec.num_streams):
+            comb = slice(stream, None, self.spec.num_streams)
+            combs.append(received[..., comb] / self._pilots[stream, :, comb].to(y.dtype))
+        return torch.stack(combs, dim=2)
+
+    def _equalise(self, y: Tensor, h: Tensor, error_variance: Tensor, no: Tensor) -> tuple[Tensor, Tensor]:
+        """LMMSE on the data REs, bias removed: two tensors [slots, data REs, streams]."""
+        y = y.flatten(2)[..., self._data_index].transpose(1, 2)  # [slots, REs, rx]
+        h = h.to(y.dtype).flatten(3)[..., self._data_index].permute(0, 3, 1, 2)  # [slots, REs, rx, streams]
+        noise = no[:, None] + error_variance.flatten(2)[..., self._data_index].sum(dim=1)  # [slots, REs]
+        if h.shape[-2:] == (1, 1):
+            # The unbiased LMMSE estimate of a single symbol is the zero-forcing one
+            gain = h[..., 0].abs().square().clamp_min(1e-12)
+            return y * h[..., 0].conj() / gain, noise[..., None] / gain
+        from sionna.phy.mimo import lmmse_equalizer
+
+        covariance = torch.diag_embed(noise[..., None].expand(*noise.shape, h.shape[-2])).to(y.dtype)
+        precision = "double" if y.dtype == torch.complex128 else "single"
+        symbols, variance = lmmse_equalizer(y, h, covariance, whiten_interference=True, precision=precision)
+        return symbols, variance
+
+
+def _subcarrier_frequencies(spec: OfdmSpec) -> Tensor:
+    """Baseband frequencies of the subcarriers in Hz, [num_subcarriers], float64, centred on the carrier."""
+    # The lower guard is the larger one where they differ, as in Sionna's ResourceGrid
+    k = torch.arange(spec.num_subcarriers + spec.dc_null, dtype=torch.float64)
+    k += spec.guard_carriers[0] - spec.effective_fft_size // 2
+    return (k[k != 0] if spec.dc_null else k) * spec.subcarrier_spacing_khz * 1e3
+
+
+def _precoder(num_tx: int, num_streams: int) -> Tensor:
+    """Antennas x streams, total transmit energy one a resource element.
+
+    One antenna a stream where they match, otherwise the first beams of a DFT: no channel knowledge is assumed
+    at the transmitter.
+    """
+    if num_tx == num_streams:
+        return torch.eye(num_tx, dtype=torch.complex64) / num_streams**0.5
+    n, beam = torch.arange(num_tx)[:, None], torch.arange(num_streams)[None, :]
+    return torch.exp(-2j * torch.pi * n * beam / num_tx).to(torch.complex64) / (num_tx * num_streams) ** 0.5
+
+
+def _pilot_sequence(spec: OfdmSpec) -> Tensor:
+    """QPSK pilots [streams, pilot symbols, subcarriers], zero outside each stream's comb."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(spec.pilot_symbols), spec.num_subcarriers)
+    quadrant = torch.randint(0, 4, shape, generator=generator)
+    qpsk = torch.exp(1j * torch.pi * (quadrant / 2 + 0.25)).to(torch.complex64)
+    comb = torch.arange(spec.num_subcarriers) % spec.num_streams
+    streams = torch.arange(spec.num_streams)
+    return qpsk * (comb[None, None, :] == streams[:, None, None]) * spec.num_streams**0.5
+
+
+def _data_order(spec: OfdmSpec) -> Tensor:
+    """Where in a flattened slot the data symbols go, in order.
+
+    Symbol by symbol, and within an OFDM symbol in the order of a golden-ratio sequence: any few symbols in a
+    row lie spread over the whole band, so that even a small packet sees all of its diversity. (The aim of
+    NR's interleaved resource mapping, TS 38.211 §7.3.1.6.)
+    """
+    subcarriers = torch.arange(spec.num_subcarriers, dtype=torch.float64)
+    spread = torch.argsort(torch.argsort((subcarriers * _GOLDEN_RATIO) % 1.0))
+    data_symbols = [t for t in range(spec.num_ofdm_symbols) if t not in spec.pilot_symbols]
+    return torch.cat([t * spec.num_subcarriers + spread for t in data_symbols])

@@ -1,0 +1,1 @@
+"""What happens between the antennas: channel models and their statistics."""

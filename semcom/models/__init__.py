@@ -1,1 +1,0 @@
-"""Small networks and codecs that the transmitter and the receiver share."""

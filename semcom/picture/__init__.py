@@ -1,0 +1,1 @@
+"""Files, pixels and the arithmetic on pictures."""

@@ -1,0 +1,1 @@
+"""What travels: one file a stream, both directions."""

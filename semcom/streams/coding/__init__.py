@@ -1,0 +1,1 @@
+"""The coders that streams share."""

@@ -1,0 +1,46 @@
+"""Stage `card`: how often a level of the colour card differs by how much from its neighbours.
+
+    python -m semcom.train.stages.card ../shared/data/photos/train
+
+writes `semcom/streams/card_tables.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from semcom.picture.pixels import to_tensor
+from semcom.streams import card
+from semcom.train.data.crops import list_photos
+from semcom.train.tables import integers
+
+_PRIOR = 0.5  # added to every count
+
+
+def count(photos: Sequence[Path]) -> dict[str, list[int]]:
+    """Frequencies of luma and chroma differences that sum to 2**12 each."""
+    counts = {name: np.full(2 * top + 1, _PRIOR) for name, top in card.TOPS.items()}
+    for path in track(photos, description="photos"):
+        with Image.open(path) as file:
+            photo = to_tensor(np.asarray(file.convert("RGB")))
+        steps = card.differences(photo)
+        for (name, top), values in zip(card.TOPS.items(), steps, strict=True):
+            counts[name] += np.bincount(np.array(values) + top, minlength=2 * top + 1)
+    return {name: integers(weights).tolist() for name, weights in counts.items()}
+
+
+def main(sources: Sequence[str]) -> None:
+    """Writes the tables."""
+    target = Path(card.__file__).with_name("card_tables.json")
+    target.write_text(json.dumps(count(list_photos(sources)), separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,334 @@
+"""Stage `joint`: everything between the pixels that is learned, end to end.
+
+    picture, HCI ─ key transform ─ integers ─┐
+    HCI, texture ────────────────────────────┴─ enhancer ─ x0 ─ MGDD ─ grain ─► picture
+    picture ─ backbone ─ TASCM ─ pseudo-words, caption ───────────┘
+
+Crops are rebuilt from all that the link carries, with key packets, texture, caption and pseudo-words left out
+at random: LPIPS + 0.25·L1 + 2.5·DISTS, and what the key latents cost (bits of a Laplace distribution per
+channel, at a price a little above what the HCI pays for the same gain). Scenes have lost their HCI: from
+colour card, caption and pseudo-words the decoder draws a quarter-size picture, which a projected adversary
+judges. The receiver does not use what it draws: after 217 000 crops it answered every card with one
+pattern, which LPIPS and DISTS like and no eye does.
+Most steps stop at x0, to which MGDD adds little, and are faster. In the second half of a run many steps round
+the enhancer's activations as its eight-bit copy does (`as_integers`).
+Made for a GPU; on a CPU it is as slow as the stages `enhancer` and `decoder` together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
+
+from semcom.metrics.dists import DISTSNetwork
+from semcom.metrics.lpips import LPIPSNetwork
+from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.networks.enhancer import Enhancer
+from semcom.networks.key_transform import LATENTS, USUAL_FINENESS, KeyTransform
+from semcom.networks.mgdd import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
+from semcom.networks.pseudo_words import GRID, PseudoWordEncoder
+from semcom.picture import grain
+from semcom.receiver.concealment import GREY
+from semcom.receiver.int8 import observe
+from semcom.train.adversary import Adversary, ProjectedHeads, strength
+from semcom.train.as_integers import as_integers
+from semcom.train.data.joint_data import CUTS, JointCrops, expanded
+from semcom.train.precision import half_precision
+from semcom.train.stages.decoder import NOISIEST
+from semcom.train.stages.enhancer import JITTER, TEXTURE_LOST, any_fineness, refine, texture_planes
+from semcom.transmitter.features import FRAME
+
+Rows = dict[str, list[Tensor]]
+Ranges = dict[str, Tensor]
+_NOISIEST_SHARE = 0.85
+_WORDS_LOST, _TEXT_LOST, _CARD_LOST = 0.2, 0.2, 0.1
+_NUM_WORDS = (16, 16, 16, 16, 8, 4, 32, 64)
+# What the HCI pays around 0.036 bpp is 6 (LPIPS + 2.5·DISTS per bit per pixel, validation photos)
+_PRICE = 7.0
+_GUIDED_STEPS = 0.35  # share of the steps with MGDD; the others are faster
+_SCENE_STEPS = 0.33  # share of those that have scenes too
+_INTEGERS_FROM, _INTEGER_STEPS = 0.5, 0.6  # share of the run, and of the steps from there on
+_OBSERVED_EVERY = 100  # steps with rounding: ranges change slowly
+_OBSERVED_CROPS = 48
+_LEARNING_RATE = 3e-4 / math.sqrt(28)  # of a batch of one photo
+_REDUCTION = 8
+_VALIDATION_PHOTOS, _VALIDATION_BATCH = 32, 8
+
+
+class LaplaceBits(nn.Module):
+    """Bits of latents under a zero-mean Laplace distribution per channel, differentiable.
+
+    Args:
+        channels: of the latents.
+    """
+
+    def __init__(self, channels: int = LATENTS) -> None:
+        super().__init__()
+        self.log_spread = nn.Parameter(torch.full((channels, 1, 1), math.log(0.5)))
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """[B,1,h,w] bits of a cell of latents [B,C,h,w], rounded or with noise instead."""
+        spread = self.log_spread.exp()
+        likelihood = _laplace_cdf((steps + 0.5) / spread) - _laplace_cdf((steps - 0.5) / spread)
+        return -likelihood.clamp_min(1e-6).log2().sum(1, keepdim=True)
+
+
+def _laplace_cdf(x: Tensor) -> Tensor:
+    return 0.5 - 0.5 * x.sign() * torch.expm1(-x.abs())
+
+
+class Chain(nn.Module):
+    """All that the stage trains.
+
+    Args:
+        enhancer, transform: to go on from.
+        vocabulary: number of caption tokens.
+    """
+
+    def __init__(self, enhancer: Enhancer, transform: KeyTransform, vocabulary: int) -> None:
+        super().__init__()
+        self.enhancer, self.transform = enhancer, transform
+        self.words, self.decoder = PseudoWordEncoder(), MultimodalDecoder(vocabulary)
+        self.bits, self.heads = LaplaceBits(), ProjectedHeads()
+
+
+class JointStage:
+    """See the module docstring.
+
+    Args:
+        chain: to train.
+        backbone: frozen; of the pseudo-words and of the adversary.
+        photos, validation: photographs.
+        texts: token ids of their captions.
+        device: `cpu` or `cuda`.
+        batch_size: photos a step; each is two crops and a scene.
+    """
+
+    name = "joint"
+    ema_decay = 0.99
+
+    def __init__(
+        self,
+        chain: Chain,
+        backbone: EfficientNetLite0,
+        photos: Sequence[Path],
+        validation: Sequence[Path],
+        texts: Mapping[Path, Tensor],
+        device: str,
+        batch_size: int,
+    ) -> None:
+        self.photos, self.validation, self.texts = photos, validation, texts
+        self.device, self.batch_size = device, batch_size
+        self.learning_rate = _LEARNING_RATE * math.sqrt(batch_size)
+        self.chain = chain.requires_grad_(True).train().to(device).to(memory_format=torch.channels_last)
+        self.model: nn.Module = self.chain
+        self.backbone = backbone.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last)
+        self.lpips = LPIPSNetwork().to(device).to(memory_format=torch.channels_last)
+        self.dists = DISTSNetwork().to(device).to(memory_format=torch.channels_last)
+        self.adversary = Adversary(self.backbone, self.chain.heads)
+        self.scheduler = schedule()
+        self._ranges: Ranges = {}
+        self._roundings = 0
+
+    def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
+        """See `JointCrops`."""
+        return JointCrops(self.photos, self.texts, seed)
+
+    def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
+        """Weighted terms of crops and scenes; see the module docstring."""
+        sample = expanded(batch)
+        num_words = _NUM_WORDS[int(torch.randint(len(_NUM_WORDS), ()))]
+        guided = bool(torch.rand(()) < _GUIDED_STEPS)
+        rounded = progress >= _INTEGERS_FROM and bool(torch.rand(()) < _INTEGER_STEPS)
+        as_run = as_integers(self.chain.enhancer, self._ranges_lately(sample)) if rounded else nullcontext()
+        with half_precision(self.device), as_run:
+            terms = self._crops(sample, num_words if guided else None)
+            if guided and torch.rand(()) < _SCENE_STEPS:
+                terms |= self._scenes(sample, num_words, progress)
+        return terms
+
+    def _ranges_lately(self, sample: Mapping[str, Tensor]) -> Ranges:
+        """Of the enhancer's activations; seen on this batch, or on one not long ago."""
+        crops = len(sample["target"])
+        if self._roundings * crops < _OBSERVED_CROPS or self._roundings % _OBSERVED_EVERY == 0:
+            with half_precision(self.device):  # of its own: autocast keeps what it has cast without gradient
+                seen = self._observed(self.chain, sample)
+            few = self._ranges and crops < _OBSERVED_CROPS
+            self._ranges = _widest(self._ranges, seen) if few else seen
+        self._roundings += 1
+        return self._ranges
+
+    def _observed(self, chain: Chain, sample: Mapping[str, Tensor]) -> Ranges:
+        with torch.no_grad():
+            source, detail, _ = refine(chain.transform, sample)
+            seen = (source, sample["quality"], detail, texture_planes(sample))
+        ranges = observe(chain.enhancer, [seen])
+        return {name: spans.float().cpu() for name, spans in ranges.items()}
+
+    def _crops(self, sample: Mapping[str, Tensor], num_words: int | None) -> dict[str, Tensor]:
+        """Terms of crops; without MGDD where there is no number of words."""
+        target = sample["target"].contiguous(memory_format=torch.channels_last)
+        said = None
+        if num_words is not None:
+            said = self._said(self.chain, target, _per_crop(sample["text"]), num_words, lost=True)
+        steps = self.chain.transform(target, sample["hci"])
+        output = self._rebuilt(self.chain, sample, steps, said, any_fineness(), lost=True)
+        noisy = steps + torch.rand_like(steps) - 0.5
+        bits = (self.chain.bits(noisy) * sample["key_map"]).sum() / target[:, :1].numel()
+        return {
+            "lpips": self.lpips(output, target).mean(),
+            "l1": 0.25 * (output - target).abs().mean(),
+            "dists": 2.5 * self.dists(output, target).mean(),
+            "key": _PRICE * bits,
+        }
+
+    def _rebuilt(
+        self,
+        chain: Chain,
+        sample: Mapping[str, Tensor],
+        steps: Tensor,
+        said: Said | None,
+        fineness: int = USUAL_FINENESS,
+        *,
+        lost: bool,
+    ) -> Tensor:
+        """Pictures of crops; `lost` leaves out texture at random and starts from any noise level."""
+        target, arrived = sample["target"], sample["arrived"]
+        coded = chain.transform.values(chain.transform.quantise(steps, fineness), fineness)
+        rounded = steps + (coded - steps).detach()
+        latents = rounded * arrived
+        source, detail = chain.transform.refine(sample["hci"], latents, arrived)
+        known = (_chance(target, 1 - TEXTURE_LOST) if lost else 1.0) * sample.get("texture", 1.0)
+        fine = texture_planes(sample, JITTER if lost else 0.0) * known
+        output = chain.enhancer(source, sample["quality"], detail, fine)
+        if said is not None:
+            guidance = said.about(source, latents, sample["key_map"], arrived)
+            output = output + self._residual(chain, output, target, guidance, lost)
+        return grain.added(output, sample["noise"], torch.randn_like(output))
+
+    def _scenes(self, sample: Mapping[str, Tensor], num_words: int, progress: float) -> dict[str, Tensor]:
+        target = sample["scene"].contiguous(memory_format=torch.channels_last)
+        said = self._said(self.chain, target, sample["text"], num_words, lost=True)
+        x0 = GREY + (sample["scene_card"] - GREY) * _chance(target, 1 - _CARD_LOST)
+        output = x0 + self._residual(self.chain, x0, target, said.about_nothing(x0), lost=True)
+        maker, heads = self.adversary.losses(output, target, x0)
+        error = output - target
+        return {
+            "scene_lpips": self.lpips(output, target).mean(),
+            "scene_l1": error.abs().mean(),
+            "scene_colours": 4 * F.avg_pool2d(error, _REDUCTION).abs().mean(),
+            "adversary": 0.1 * strength(progress) * maker.mean(),
+            "heads": 0.1 * heads,
+        }
+
+    def _residual(self, chain: Chain, x0: Tensor, target: Tensor, guidance: Guidance, lost: bool) -> Tensor:
+        clean = to_diffusion((target - x0).detach())
+        level = torch.full((len(x0),), NOISIEST, device=x0.device)
+        if lost:
+            any_level = torch.randint_like(level, NOISIEST + 1)
+            level = torch.where(torch.rand(len(x0), device=x0.device) < _NOISIEST_SHARE, level, any_level)
+        noisy = self.scheduler.add_noise(clean, torch.randn_like(clean), cast(torch.IntTensor, level))
+        return chain.decoder(noisy, level, x0, guidance)
+
+    def _said(self, chain: Chain, pictures: Tensor, text: Tensor, num_words: int, lost: bool) -> Said:
+        with torch.no_grad():
+            framed = F.interpolate(pictures, (FRAME, FRAME), mode="bilinear", antialias=True)
+            features = F.adaptive_avg_pool2d(self.backbone.features(framed).stride32, (GRID, GRID))
+        words = chain.words.fsq(chain.words(features, num_words).float())
+        present = _chance(pictures, 1 - _TEXT_LOST if lost else 1.0).view(-1, 1)
+        has_words = _chance(pictures, 1 - _WORDS_LOST if lost else 1.0).view(-1)
+        return Said(text * present.long(), words, has_words)
+
+    @torch.inference_mode()
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """LPIPS and DISTS of crops with everything, and without one thing at a time; of scenes; key bits.
+
+        `key` is of pictures that are key everywhere; `other` words are another picture's.
+        """
+        assert isinstance(model, Chain)
+        model.to(self.device)
+        rows: Rows = {}
+        torch.manual_seed(0)
+        for batch in self._validation():
+            self._measure_crops(model, batch, rows)
+            self._measure_scenes(model, batch, rows)
+        return {name: torch.cat(values).mean().item() for name, values in rows.items()}
+
+    def _validation(self) -> Iterator[dict[str, Tensor]]:
+        crops = JointCrops(self.validation, self.texts, seed=1)
+        for start in range(0, _VALIDATION_PHOTOS, _VALIDATION_BATCH):
+            batch = default_collate([crops[i] for i in range(start, start + _VALIDATION_BATCH)])
+            yield expanded({name: value.to(self.device) for name, value in batch.items()})
+
+    def _measure_crops(self, model: Chain, sample: Mapping[str, Tensor], rows: Rows) -> None:
+        target, text = sample["target"], _per_crop(sample["text"])
+        steps = model.transform(target, sample["hci"])
+        said = self._said(model, target, text, 16, lost=False)
+        silent = _silent(said)
+        nowhere, everywhere = torch.zeros_like(sample["arrived"]), torch.ones_like(sample["arrived"])
+        plain = {**sample, "arrived": nowhere, "key_map": nowhere}
+        cases = {
+            "": (plain, said),
+            "_key": ({**sample, "arrived": everywhere, "key_map": everywhere}, said),
+            "_key_lost": ({**sample, "arrived": nowhere, "key_map": everywhere}, said),
+            "_without_texture": ({**plain, "texture": torch.zeros((), device=target.device)}, said),
+            "_without_words": (plain, silent),
+            "_without_caption": (plain, Said(silent.text, said.words, said.has_words)),
+            "_without_spw": (plain, Said(text, silent.words, silent.has_words)),
+            "_other_spw": (plain, Said(text, said.words.roll(CUTS, 0), said.has_words)),
+            "_without_mgdd": (plain, None),
+            "_integers": (plain, said),
+        }
+        ranges = self._observed(model, sample)
+        for name, (case, words) in cases.items():
+            torch.manual_seed(0)  # the same noise in every case
+            with as_integers(model.enhancer, ranges) if name == "_integers" else nullcontext():
+                output = self._rebuilt(model, case, steps, words, lost=False).clamp(0, 1)
+            self._note(rows, name, output, target)
+        bits = model.bits(model.transform.quantise(steps))
+        rows.setdefault("key_bits_per_cell", []).append(bits.mean((1, 2, 3)))
+
+    def _measure_scenes(self, model: Chain, sample: Mapping[str, Tensor], rows: Rows) -> None:
+        scene, x0 = sample["scene"], sample["scene_card"]
+        said = self._said(model, scene, sample["text"], 16, lost=False)
+        for name, words in (("_scene", said), ("_scene_without_words", _silent(said))):
+            residual = self._residual(model, x0, scene, words.about_nothing(x0), lost=False)
+            self._note(rows, name, (x0 + residual).clamp(0, 1), scene)
+        self._note(rows, "_scene_card", x0, scene)
+
+    def _note(self, rows: Rows, name: str, output: Tensor, target: Tensor) -> None:
+        rows.setdefault("lpips" + name, []).append(self.lpips(output, target))
+        rows.setdefault("dists" + name, []).append(self.dists(output, target))
+
+
+def _widest(a: Ranges, b: Ranges) -> Ranges:
+    """Ranges [...,2] that hold those of both."""
+    return {
+        name: torch.stack(
+            (torch.minimum(a[name], b[name])[..., 0], torch.maximum(a[name], b[name])[..., 1]), -1
+        )
+        for name in a
+    }
+
+
+def _silent(said: Said) -> Said:
+    """Nothing, about as many pictures."""
+    return Said(torch.zeros_like(said.text), said.words[:, :0], torch.zeros_like(said.has_words))
+
+
+def _per_crop(text: Tensor) -> Tensor:
+    """Of a photo's crops, [B·cuts,40]."""
+    return text.repeat_interleave(CUTS, 0)
+
+
+def _chance(like: Tensor, share: float) -> Tensor:
+    """[B,1,1,1] 1 in this share of the cases, else 0."""
+    return (torch.rand(len(like), 1, 1, 1, device=like.device) < share).float()

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from channels.links.abstraction import AbstractLink
+from channels.links.digital import DigitalLink
+from channels.links.grants import Payload
+from channels.links.report import wilson_interval
+from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
+
+AWGN = {"channel": ChannelSpec(model="awgn"), "ofdm": OfdmSpec(csi="perfect")}
+
+
+def packets(*sizes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [Payload(rng.bytes(size), name) for name, size in sizes]
+
+
+@pytest.mark.parametrize(("mcs", "snr_db"), [(4, -2.0), (9, 2.9), (13, 6.0)])
+def test_awgn_error_rate_equals_the_bit_exact_one(mcs, snr_db):
+    spec = LinkSpec(**AWGN, classes={"base": ClassSpec(mcs=mcs)})
+    sizes = [("base", 60)] * 75
+    reports = [d.classes["base"] for d in DigitalLink(spec).send([packets(*sizes)] * 4, snr_db, range(4))]
+    lost, sent = sum(r.lost for r in reports), sum(r.packets for r in reports)
+    predicted = AbstractLink(spec).error_probabilities(sizes, snr_db, [0])[0]
+    low, high = wilson_interval(lost, sent, 0.99)
+    assert 0.02 < predicted[0] < 0.98
+    assert low <= predicted[0] <= high
+    assert np.ptp(predicted) < 1e-9
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_the_same_seed_is_the_same_channel_as_bit_exact(streams):
+    channel = ChannelSpec(model="tdl-a", num_tx_antennas=streams, num_rx_antennas=streams)
+    spec = LinkSpec(channel=channel, ofdm=OfdmSpec(num_streams=streams), classes={"base": ClassSpec(mcs=4)})
+    bursts = [packets(*[("base", 100)] * 6)] * 12
+    exact, abstract = (link.send(bursts, 6.0, range(12)) for link in (DigitalLink(spec), AbstractLink(spec)))
+    sinr = np.array([[d.classes["base"].effective_sinr_db for d in run] for run in (exact, abstract)])
+    # EESM lies below the mean capacity that the bit-exact link reports, more so where the fading is deep
+    assert np.corrcoef(sinr)[0, 1] > 0.95
+    assert (sinr[1] < sinr[0] + 0.2).all()
+    assert [d.channel_uses for d in exact] == [d.channel_uses for d in abstract]
+
+
+def test_erasures_follow_the_probabilities():
+    spec = LinkSpec(classes={"base": ClassSpec(mcs=9)})
+    link = AbstractLink(spec)
+    sizes, seeds = [("base", 60)] * 10, range(150)
+    probabilities = link.error_probabilities(sizes, 6.0, seeds)
+    lost = sum(d.classes["base"].lost for d in link.send([packets(*sizes)] * 150, 6.0, seeds))
+    variance = (probabilities * (1 - probabilities)).sum()
+    assert abs(lost - probabilities.sum()) < 3.5 * variance**0.5
+    assert variance > 10
+
+
+@pytest.mark.parametrize(("model", "speed_kmh"), [("tdl-c", 3), ("tdl-c", 500), ("rayleigh", 3)])
+def test_a_burst_is_the_same_alone_in_a_batch_and_in_another_order(model, speed_kmh, monkeypatch):
+    classes = {"base": ClassSpec(mcs=9, harq_rounds=3), "detail": ClassSpec(mcs=13, power_boost_db=2)}
+    channel = ChannelSpec(model=model, speed_kmh=speed_kmh)
+    link = AbstractLink(LinkSpec(channel=channel, classes=classes))
+    # From one slot to four
+    sizes = [[("base", 40 + i)] * 5 + [("detail", 300)] * (i % 7) for i in range(64)]
+    bursts = [packets(*size, seed=i) for i, size in enumerate(sizes)]
+    snrs = [3.0 + i % 4 for i in range(64)]
+    batch = link.send(bursts, snrs, range(64))
+    assert [link.send([bursts[i]], [snrs[i]], [i])[0] for i in range(0, 64, 5)] == batch[::5]
+    backwards = link.send(bursts[::-1], snrs[::-1], range(63, -1, -1))
+    assert backwards[::-1] == batch
+    monkeypatch.setattr("channels.abstraction._MOST_SINRS", 20_000)
+    assert link.send(bursts, snrs, range(64)) == batch
+    assert any(None in d.payloads for d in batch)
+
+
+def test_harq_lowers_the_residual_error_rate_and_counts_what_it_costs():
+    def run(rounds, combining):
+        classes = {"base": ClassSpec(mcs=9, harq_rounds=rounds)}
+        link = AbstractLink(LinkSpec(classes=classes, harq_combining=combining))
+        return link.send([packets(*[("base", 60)] * 10)] * 400, 6.0, range(400))
+
+    single, chase, ir = run(1, "chase"), run(4, "chase"), run(4, "incremental-redundancy")
+    lost = [sum(d.classes["base"].lost for d in deliveries) for deliveries in (single, chase, ir)]
+    assert lost[0] > 3 * lost[1] >= 3 * lost[2]
+    for delivery in chase:
+        report = delivery.classes["base"]
+        assert delivery.channel_uses - delivery.pilot_uses == report.channel_uses
+        # (8 * 60 + 24) / 2 / (679 / 1024) = 380.04
+        assert report.channel_uses == sum(report.transmissions) * 381
+        assert list(report.transmissions) == sorted(report.transmissions, reverse=True)
+
+
+def test_segmented_packets_are_lost_with_any_of_their_blocks():
+    spec = LinkSpec(**AWGN, classes={"base": ClassSpec(mcs=20)})
+    link = AbstractLink(spec)
+    # 1050 bytes are one block of 8424 bits, 3 x 1050 three of them (to within the CRCs)
+    one, three = link.error_probabilities([("base", 1050), ("base", 3153)], 11.1, [0])[0]
+    assert 0.02 < one < 0.9
+    assert three == pytest.approx(1 - (1 - one) ** 3, rel=0.05)
