@@ -5,16 +5,85 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("semcom", "torch", "sionna-no-rt", "diffusers", "transformers", "numpy", "pillow")
+_PACKAGES = (
+    "semcom", "torch", "sionna-no-rt", "diffusers", "transformers", "numpy", "numba", "pillow",
+    "bitsandbytes",
+)  # fmt: skip
+_OVERRIDES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 
 
 def provenance() -> dict[str, Any]:
-    """Fields `commit`, `versions` and `cores` of every result."""
-    return {"commit": git_commit(), "versions": versions(), "cores": os.cpu_count()}
+    """Fields `commit`, `versions`, `machine`, `threads` and `cores` of every result."""
+    import torch
+
+    return {
+        "commit": git_commit(),
+        "versions": versions(),
+        "machine": machine(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What of the processor decides how floats are rounded and which integer kernels run.
+
+    Returns:
+        `processor` (model name), `architecture`, `instruction_set` (widest that PyTorch's own kernels use),
+        `vnni`, `amx`, `bf16` (whether the processor has the instructions) and, where variables of the
+        environment hide instructions from a library, these as `overrides`.
+    """
+    import torch
+
+    found: dict[str, Any] = {
+        "processor": _processor(),
+        "architecture": platform.machine(),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "vnni": torch.cpu._is_vnni_supported(),
+        "amx": torch.cpu._is_amx_tile_supported(),
+        "bf16": has_bf16(),
+    }
+    overrides = {name: os.environ[name] for name in _OVERRIDES if name in os.environ}
+    return found | ({"overrides": overrides} if overrides else {})
+
+
+def has_bf16() -> bool:
+    """Whether the processor has bfloat16 instructions; without them bfloat16 is slower than float32."""
+    import torch
+
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """How the machines of two provenances differ, as in `instruction_set: AVX2 and AVX512`; none if alike.
+
+    Two such machines send the same bytes, and the pictures differ in a few last digits.
+    """
+    first, second = ({"threads": p.get("threads")} | p.get("machine", {}) for p in (one, other))
+    return [
+        f"{name}: {_said(first.get(name))} and {_said(second.get(name))}"
+        for name in sorted(first.keys() | second.keys())
+        if first.get(name) != second.get(name)
+    ]
+
+
+def _said(value: Any) -> str:
+    return "not recorded" if value is None else str(value)
+
+
+def _processor() -> str:
+    """Model name as Linux gives it, else what Python knows."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:
