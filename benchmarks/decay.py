@@ -36,7 +36,6 @@ from semcom.metrics.topk import topk_agreement
 from semcom.picture import images
 from semcom.provenance import provenance
 from semcom.semantic import SemanticSystem
-from semcom.transmitter.chain import TransmitOptions
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = ("psnr", "lpips", "dists", "top1_agreement", "top5_agreement", "received_share")
@@ -103,7 +102,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=RESULTS / "decay.json")
     arguments = parser.parse_args()
-    system = SemanticSystem(options=TransmitOptions(key_share=arguments.key_share))
+    system = SemanticSystem(key_share=arguments.key_share)
     rows: dict[Case, dict[str, dict[str, float]]] = {}  # then by picture
     paths = sorted(arguments.folder.glob("*.png"))[: arguments.images]
     messages = [sent(system, images.load(path), arguments.bpp) for path in paths]

@@ -22,7 +22,6 @@ import itertools
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -37,6 +36,7 @@ from semcom.link import PerfectLink
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.metrics.regions import region_lpips
+from semcom.options import KEY_AREA, SemanticOptions
 from semcom.packets import bits_on_wire, bpp
 from semcom.picture import images
 from semcom.picture.grid import CELL
@@ -46,7 +46,6 @@ from semcom.rates import RATES
 from semcom.semantic import SemanticSystem
 from semcom.train.data.crops import list_photos
 from semcom.transmitter import hci
-from semcom.transmitter.chain import KEY_AREA, TransmitOptions
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = ("lpips", "dists", "lpips_key", "dists_key")
@@ -69,10 +68,10 @@ def measure(
     mask = key_map.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)[:height, :width]
     rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
     box = (..., slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
-    sent = TransmitOptions(key_mask=mask, caption="none")
+    sent = SemanticOptions(mask=mask, caption="none")
     results, pictures = [], []
     for rate, share in itertools.product(rates, shares):
-        budget, options = Budget.of_bpp(RATES[rate], width, height), replace(sent, key_share=share)
+        budget, options = Budget.of_bpp(RATES[rate], width, height), sent.updated(key_share=share)
         message = system.transmitter.encode(photo, budget, options)
         (received,) = PerfectLink().send([message], 0.0, [0])
         pictures.append(system.decode(received).image[None])
@@ -162,7 +161,7 @@ def main() -> None:
     parser.add_argument("--profile", default="tiny")
     parser.add_argument("--table", type=Path, help="profile folder that receives the table")
     arguments = parser.parse_args()
-    system = SemanticSystem(arguments.profile, TransmitOptions(caption="none"))
+    system = SemanticSystem(arguments.profile, SemanticOptions(caption="none"))
     largest = sorted(list_photos([str(arguments.folder)]), key=lambda p: (-images.load(p).numel(), p))
     hci.encode = remembering(hci.encode)
     command, file = "python " + " ".join(sys.argv), RESULTS / f"split_{arguments.folder.name}.json"

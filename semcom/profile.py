@@ -86,6 +86,10 @@ class Profile:
         """Tensors of a part that is not a network, such as integer tables."""
         return self._part(part)[1]
 
+    def require(self, part: str) -> None:
+        """Raises `ProfileError` where the profile has no such part."""
+        self._part(part)
+
     def _part(self, part: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if part not in self._parts:
             raise ProfileError(f"profile {self.name} has no part {part!r}; it has {', '.join(self._parts)}")

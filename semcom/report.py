@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from semcom.baselines.classical import classical
 from semcom.contracts import Budget, BudgetError
 from semcom.link import PerfectLink, Transmission
 from semcom.message import Reconstruction
@@ -23,6 +22,7 @@ from semcom.packets import bits_on_wire, bpp
 from semcom.picture import images
 from semcom.picture.pixels import to_pixels
 from semcom.provenance import provenance
+from semcom.systems import build
 
 _PANEL_WIDTH = 480  # pixels; a montage is for looking, not for measuring
 _CAPTION_HEIGHT, _GAP = 26, 6
@@ -98,7 +98,7 @@ def montage(photo: Tensor, result: Transmission) -> Image.Image:
 
 
 def _avif_of_same_size(photo: Tensor, result: Transmission) -> Tensor | None:
-    system = classical("avif")
+    system = build("avif")
     budget = Budget.of_bpp(bpp(result.message), result.message.width, result.message.height)
     try:
         message = system.encode(photo, budget)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -14,17 +16,18 @@ from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import KeyTransform
 from semcom.networks.mgdd import MultimodalDecoder
 from semcom.networks.pseudo_words import PseudoWordEncoder
-from semcom.networks.sam import published_sam, tiny_sam
+from semcom.networks.sam import TinySegmenter, published_sam
 from semcom.networks.u2net import U2NetP
+from semcom.options import SemanticOptions
 from semcom.profile import Profile
 from semcom.receiver import adapters as lora
-from semcom.receiver.chain import ReceiveOptions, Receiver
+from semcom.receiver.chain import Receiver
 from semcom.receiver.quantization import Quantization, quantise_decoder, quantise_enhancer
 from semcom.streams.caption import CaptionCoder
 from semcom.streams.key import LatentTables
 from semcom.transmitter import captions
 from semcom.transmitter.captions import CaptionEncoder, Describer, HubCaptioner, PhotoCaptioner
-from semcom.transmitter.chain import TransmitOptions, Transmitter
+from semcom.transmitter.chain import Transmitter
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.regions import RegionSelector
 from semcom.transmitter.segmenter import Segmenter
@@ -32,69 +35,166 @@ from semcom.transmitter.split import KeyShares
 
 
 class SemanticSystem:
-    """Encodes and decodes with the models of a profile.
+    """Encodes and decodes with the models of a profile, built when first needed and only the end that is.
 
     Args:
-        profile: name of a shipped profile or path of a folder.
-        options: what the transmitter sends, for every picture.
-        captioner: hub id or folder of an image-to-text model instead of the profile's captioner.
-        receive: steps and seed of the decoder.
-        quantization: precision of the receiver's networks.
-        adapters: use the profile's LoRA adapters: the decoder's, tuned through erasures and noise, and
-            those that make up for NF4. False is for ablations.
-        sam_checkpoint: file of a published `vit_b`, `vit_l` or `vit_h`, instead of the profile's segmenter.
+        profile: name of a shipped profile or path of a folder; instead of the options' one.
+        options: see `SemanticOptions`.
+        wishes: any field of `SemanticOptions`, instead of what `options` say.
 
     Raises:
         ProfileError: the profile cannot be used.
-        ValueError: the captioner or the SAM checkpoint cannot be loaded.
+        ValueError: an option is unknown or out of range.
     """
 
     def __init__(
-        self,
-        profile: str | Path = "tiny",
-        options: TransmitOptions | None = None,
-        captioner: str | None = None,
-        sam_checkpoint: str | Path | None = None,
-        receive: ReceiveOptions | None = None,
-        quantization: str = "int8",
-        adapters: bool = True,
+        self, profile: str | Path | None = None, options: SemanticOptions | None = None, **wishes: Any
     ) -> None:
-        opened = Profile.open(profile)
-        stored = opened.tensors("key_tables")
-        tables = LatentTables(stored["sets"].long().numpy(), stored["symbols"].long().numpy())
-        self.options = options or TransmitOptions()
-        transform = opened.build("key_transform", KeyTransform)
-        backbone = opened.build("backbone", EfficientNetLite0)
-        extractor = FeatureExtractor(backbone)
-        selector = _selector(opened, extractor, sam_checkpoint)
-        coder = CaptionCoder.from_tensors(opened.tensors("vocabulary"))
-        describer = _describer(opened, backbone, self.options.caption, captioner, coder)
-        words = opened.build("pseudo_words", PseudoWordEncoder)
-        sender = CaptionEncoder(coder, describer)
-        shares = _key_shares(opened)
-        self.transmitter = Transmitter(selector, transform, tables, sender, extractor, words, shares)
-        level = Quantization(quantization)
-        enhancer, decoder = _networks(opened, level, adapters)
-        self.receiver = Receiver(enhancer, decoder, transform, tables, coder, receive or ReceiveOptions())
+        named = {} if profile is None else {"profile": profile}
+        self.options = (options or SemanticOptions()).updated(**named, **wishes)
+        self._parts = _Parts(Profile.open(self.options.profile))
+        self._parts.check(self.options)
+
+    def with_options(self, **changes: Any) -> SemanticSystem:
+        """The same system with some options changed; networks that both use are shared.
+
+        Raises:
+            ValueError: as for a new system.
+        """
+        options = self.options.updated(**changes)
+        if options.profile != self.options.profile:
+            return SemanticSystem(options=options)
+        other = object.__new__(SemanticSystem)
+        other.options, other._parts = options, self._parts
+        other._parts.check(options)
+        return other
+
+    @property
+    def profile(self) -> Profile:
+        """That the models come from."""
+        return self._parts.profile
+
+    @cached_property
+    def transmitter(self) -> Transmitter:
+        """Raises `ValueError` where the captioner or the SAM checkpoint cannot be loaded."""
+        parts = self._parts
+        sender = CaptionEncoder(parts.coder, parts.describer(self.options))
+        selector = parts.selector(self.options)
+        return Transmitter(
+            selector, parts.transform, parts.tables, sender, parts.extractor, parts.words, parts.shares
+        )
+
+    @cached_property
+    def receiver(self) -> Receiver:
+        """At the precision that the options name."""
+        parts = self._parts
+        enhancer, decoder = parts.networks(Quantization(self.options.quantization), self.options.adapters)
+        return Receiver(enhancer, decoder, parts.transform, parts.tables, parts.coder, self.options)
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
-        """See `semcom.message.System`."""
+        """See `semcom.contracts.System`."""
         return self.transmitter.encode(image, budget, self.options)
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
-        """See `semcom.message.System`."""
+        """See `semcom.contracts.System`."""
         return self.receiver.decode(received)
 
 
-def _key_shares(profile: Profile) -> KeyShares:
-    """The profile's table, or a quarter at every rate."""
-    if "key_shares" not in profile:
-        return KeyShares((0.0,), (0.25,))
-    table = profile.tensors("key_shares")
-    return KeyShares(table["bpp"].tolist(), table["share"].tolist())
+class _Parts:
+    """The models of a profile, each built once."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._built: dict[object, Any] = {}
+
+    def check(self, options: SemanticOptions) -> None:
+        """Raises `ProfileError` where the profile lacks what the options need."""
+        for part in ("key_tables", "key_transform", "backbone", "vocabulary", "pseudo_words", "saliency"):
+            self.profile.require(part)
+        for part in ("decoder", "enhancer", "enhancer_ranges"):
+            self.profile.require(part)
+        if options.caption == captions.BACKGROUND and options.captioner is None:
+            self.profile.require("captioner")
+
+    @cached_property
+    def tables(self) -> LatentTables:
+        stored = self.profile.tensors("key_tables")
+        return LatentTables(stored["sets"].long().numpy(), stored["symbols"].long().numpy())
+
+    @cached_property
+    def transform(self) -> KeyTransform:
+        return self.profile.build("key_transform", KeyTransform)
+
+    @cached_property
+    def backbone(self) -> EfficientNetLite0:
+        return self.profile.build("backbone", EfficientNetLite0)
+
+    @cached_property
+    def extractor(self) -> FeatureExtractor:
+        return FeatureExtractor(self.backbone)
+
+    @cached_property
+    def coder(self) -> CaptionCoder:
+        return CaptionCoder.from_tensors(self.profile.tensors("vocabulary"))
+
+    @cached_property
+    def words(self) -> PseudoWordEncoder:
+        return self.profile.build("pseudo_words", PseudoWordEncoder)
+
+    @cached_property
+    def shares(self) -> KeyShares:
+        """The profile's table, or a quarter at every rate."""
+        if "key_shares" not in self.profile:
+            return KeyShares((0.0,), (0.25,))
+        table = self.profile.tensors("key_shares")
+        return KeyShares(table["bpp"].tolist(), table["share"].tolist())
+
+    def networks(self, level: Quantization, adapters: bool) -> tuple[Enhancer, MultimodalDecoder]:
+        """The receiver's networks at a precision, each with its adapters where the profile has them."""
+        if (level, adapters) not in self._built:
+            self._built[level, adapters] = receiver_networks(self.profile, level, adapters)
+        networks: tuple[Enhancer, MultimodalDecoder] = self._built[level, adapters]
+        return networks
+
+    def selector(self, options: SemanticOptions) -> RegionSelector:
+        """With a segmenter where the profile or the user has one."""
+        checkpoint = options.sam_checkpoint
+        if ("selector", checkpoint) not in self._built:
+            self._built["selector", checkpoint] = self._selector(checkpoint)
+        selector: RegionSelector = self._built["selector", checkpoint]
+        return selector
+
+    def describer(self, options: SemanticOptions) -> Describer | None:
+        """What finds words, where words are wished; None where the profile has nothing that does."""
+        wish, source = options.caption, options.captioner
+        if wish not in (captions.AUTO, captions.BACKGROUND):
+            return None
+        if source is None and wish == captions.AUTO and "captioner" not in self.profile:
+            return None
+        if ("describer", source) not in self._built:
+            self._built["describer", source] = (
+                PhotoCaptioner(
+                    self.backbone, self.profile.build("captioner", Captioner), self.coder.vocabulary
+                )
+                if source is None
+                else HubCaptioner(source)
+            )
+        describer: Describer = self._built["describer", source]
+        return describer
+
+    def _selector(self, checkpoint: Path | None) -> RegionSelector:
+        saliency = self.profile.build("saliency", U2NetP)
+        if checkpoint is not None:
+            return RegionSelector(saliency, self.extractor, Segmenter(published_sam(checkpoint)))
+        if "segmenter" not in self.profile:
+            return RegionSelector(saliency)
+        sam = self.profile.build("segmenter", TinySegmenter).sam(self.backbone)
+        return RegionSelector(saliency, self.extractor, Segmenter(sam))
 
 
-def _networks(profile: Profile, level: Quantization, adapters: bool) -> tuple[Enhancer, MultimodalDecoder]:
+def receiver_networks(
+    profile: Profile, level: Quantization, adapters: bool
+) -> tuple[Enhancer, MultimodalDecoder]:
     """The receiver's networks at a precision, each with its adapters where the profile has them."""
     decoder = profile.build("decoder", MultimodalDecoder)
     if adapters and "decoder_adapters" in profile:
@@ -107,27 +207,3 @@ def _networks(profile: Profile, level: Quantization, adapters: bool) -> tuple[En
             if part in profile:
                 lora.load(network, profile.tensors(part))
     return enhancer, decoder
-
-
-def _selector(
-    profile: Profile, extractor: FeatureExtractor, sam_checkpoint: str | Path | None
-) -> RegionSelector:
-    """With a segmenter where the profile or the user has one."""
-    saliency = profile.build("saliency", U2NetP)
-    if sam_checkpoint is None and "segmenter" not in profile:
-        return RegionSelector(saliency)
-    sam = tiny_sam(profile) if sam_checkpoint is None else published_sam(sam_checkpoint)
-    return RegionSelector(saliency, extractor, Segmenter(sam))
-
-
-def _describer(
-    profile: Profile, backbone: EfficientNetLite0, wish: str, captioner: str | None, coder: CaptionCoder
-) -> Describer | None:
-    """What finds words, where words are wished; None where the profile has nothing that does."""
-    if wish not in (captions.AUTO, captions.BACKGROUND):
-        return None
-    if captioner is not None:
-        return HubCaptioner(captioner)
-    if wish == captions.AUTO and "captioner" not in profile:
-        return None
-    return PhotoCaptioner(backbone, profile.build("captioner", Captioner), coder.vocabulary)

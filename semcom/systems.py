@@ -1,81 +1,90 @@
-"""Systems by name: the keys of the command line and of scenario files."""
+"""Systems by name: the keys of the command line and of scenario files.
+
+Built in are the semantic one, two learned baselines, and one for every codec in `semcom.baselines.codecs`;
+packages register more as entry points: a whole system in the group `semcom.systems`, a classical codec (see
+`semcom.baselines.codec.Codec`) in `semcom.codecs`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semcom.contracts import System
+from semcom.registry import Registry, modules, unknown
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+SEMANTIC = "semantic"
+
+SYSTEMS = Registry(
+    "system",
+    "semcom.systems",
+    {
+        SEMANTIC: "semcom.semantic:SemanticSystem",
+        "deepjscc": "semcom.baselines.deepjscc:DeepJSCCSystem",
+        "compressai": "semcom.baselines.compressai:CompressAISystem",
+    },
+)
+CODECS = Registry(
+    "codec",
+    "semcom.codecs",
+    lambda: {name: f"semcom.baselines.codecs.{name}:CODEC" for name in modules("semcom.baselines.codecs")},
+)
 
 
-def _semantic(
-    profile: str = "tiny",
-    key_area: float | None = None,
-    key_share: float | None = None,
-    card: bool = True,
-    texture: bool = True,
-    caption: str = "auto",
-    captioner: str | None = None,
-    points: Sequence[Sequence[float]] = (),
-    boxes: Sequence[Sequence[float]] = (),
-    key_class: str | None = None,
-    mask: str | None = None,
-    sam_checkpoint: str | None = None,
-    num_words: int = 16,
-    steps: int = 1,
-    decoder_seed: int = 0,
-    quantization: str = "int8",
-    adapters: bool = True,
-) -> System:
-    from semcom.receiver.chain import ReceiveOptions
-    from semcom.semantic import SemanticSystem
-    from semcom.transmitter.chain import TransmitOptions
-    from semcom.transmitter.prompts import load_mask, make_prompts
-
-    options = TransmitOptions(
-        key_area=key_area,
-        key_share=key_share,
-        key_mask=None if mask is None else load_mask(mask),
-        prompts=make_prompts(points, boxes, key_class),
-        card=card,
-        texture=texture,
-        caption=caption,
-        num_words=num_words,
-    )
-    receive = ReceiveOptions(steps, decoder_seed)
-    return SemanticSystem(profile, options, captioner, sam_checkpoint, receive, quantization, adapters)
+def names() -> list[str]:
+    """Every system's name: the semantic one first."""
+    first, *others = SYSTEMS.names()
+    return [first, *CODECS.names(), *others]
 
 
-def _classical(codec: str) -> System:
-    from semcom.baselines.classical import classical
+def factory(name: str) -> Callable[..., System]:
+    """What is called with a system's options.
 
-    return classical(codec)
+    Raises:
+        ValueError: unknown name, or the package it needs is not installed.
+    """
+    if name in CODECS:
+        from semcom.baselines.classical import ClassicalSystem
 
-
-def _deepjscc(profile: str = "deepjscc") -> System:
-    from semcom.baselines.deepjscc import DeepJSCCSystem
-
-    return DeepJSCCSystem(profile)
-
-
-def _compressai(architecture: str, checkpoints: Sequence[str]) -> System:
-    from semcom.baselines.compressai import CompressAISystem
-
-    return CompressAISystem(architecture, checkpoints)
+        return partial(ClassicalSystem, CODECS.load(name))
+    if name not in SYSTEMS:
+        raise ValueError(unknown("system", name, names()))
+    made: Callable[..., System] = SYSTEMS.load(name)
+    return made
 
 
-SYSTEMS: dict[str, Callable[..., System]] = {
-    "semantic": _semantic,
-    "jpeg": partial(_classical, "jpeg"),
-    "jpeg2000": partial(_classical, "jpeg2000"),
-    "webp": partial(_classical, "webp"),
-    "avif": partial(_classical, "avif"),
-    "jxl": partial(_classical, "jxl"),
-    "hevc": partial(_classical, "hevc"),
-    "deepjscc": _deepjscc,
-    "compressai": _compressai,
-}
+def options_model(name: str) -> type[BaseModel] | None:
+    """The fields of a system's options; None where it takes any.
+
+    Those of the semantic system are `SemanticOptions`, of others what their factory's signature says.
+    """
+    if name == SEMANTIC:
+        from semcom.options import SemanticOptions
+
+        return SemanticOptions
+    if name in CODECS:  # a codec has no options, and telling so needs no package of its
+        return model_of_signature(lambda: None)
+    return model_of_signature(factory(name))
+
+
+def model_of_signature(function: Callable[..., Any]) -> type[BaseModel] | None:
+    """A model of a function's parameters; None where it takes any."""
+    from pydantic import ConfigDict, create_model
+
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    fields: dict[str, Any] = {
+        p.name: (Any, ... if p.default is p.empty else p.default)
+        for p in parameters
+        if p.kind is not p.VAR_POSITIONAL
+    }
+    return create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
 
 
 def build(name: str, **options: Any) -> System:
@@ -84,9 +93,9 @@ def build(name: str, **options: Any) -> System:
     Raises:
         ValueError: unknown name or option.
     """
-    if name not in SYSTEMS:
-        raise ValueError(f"unknown system {name!r}; known: {', '.join(SYSTEMS)}")
+    made = factory(name)
     try:
-        return SYSTEMS[name](**options)
+        inspect.signature(made).bind(**options)
     except TypeError as error:
         raise ValueError(f"system {name}: {error}") from error
+    return made(**options)

@@ -21,7 +21,6 @@ from semcom.picture.grid import pad_to_grid
 from semcom.profile import ProfileError
 from semcom.semantic import SemanticSystem
 from semcom.streams.header import Header
-from semcom.transmitter.chain import TransmitOptions
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +34,7 @@ def generous(photo):
 
 def with_options(semantic, **options):
     """The same models, asked for something else."""
-    system = type(semantic).__new__(type(semantic))
-    system.__dict__.update(semantic.__dict__, options=TransmitOptions(**options))
-    return system
+    return semantic.with_options(**options)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +142,7 @@ def test_lost_key_packets_are_holes_not_damage(semantic, lossless):
 def test_key_packets_make_key_regions_more_faithful(semantic, small_photo):
     """At a rate where the HCI is coarse, as it is in use, and with the whole picture key."""
     everywhere = torch.ones(small_photo.shape[-2:], dtype=torch.bool)
-    system = with_options(semantic, key_mask=everywhere, key_share=0.6)
+    system = with_options(semantic, mask=everywhere, key_share=0.6)
     (received,) = PerfectLink().send([system.encode(small_photo, Budget.of_bpp(0.17, 200, 150))], 0.0, [0])
     whole, without = semantic.decode(received), semantic.decode(erase(received, "key"))
     assert whole.received.all()
@@ -161,7 +158,7 @@ def test_a_larger_share_refines_the_same_region_more_finely(semantic, small_phot
     everywhere = torch.ones(small_photo.shape[-2:], dtype=torch.bool)
     finenesses = []
     for share in (0.06, 0.12, 0.5):
-        system = with_options(semantic, key_mask=everywhere, key_share=share)
+        system = with_options(semantic, mask=everywhere, key_share=share)
         (received,) = PerfectLink().send(
             [system.encode(small_photo, Budget.of_bpp(0.17, 200, 150))], 0.0, [0]
         )
@@ -216,8 +213,7 @@ def test_own_caption_none_and_background(semantic, small_photo):
     whole = torch.ones(height, width, dtype=torch.bool)
 
     def caption(**options):
-        system = type(semantic).__new__(type(semantic))
-        system.__dict__.update(semantic.__dict__, options=TransmitOptions(key_mask=whole, **options))
+        system = semantic.with_options(mask=whole, **options)
         (received,) = PerfectLink().send([system.encode(small_photo, generous(small_photo))], 0.0, [0])
         return system.decode(received).caption
 
@@ -234,7 +230,7 @@ def test_a_profile_without_captioner_sends_none_and_says_what_is_missing(tmp_pat
     (folder / "profile.json").write_text(json.dumps(manifest))
     assert SemanticSystem(folder).transmitter.captions.encode(None, None, None, "auto") is None
     with pytest.raises(ProfileError, match="no part 'captioner'"):
-        SemanticSystem(folder, TransmitOptions(caption="background"))
+        SemanticSystem(folder, caption="background")
 
 
 def test_lost_header_is_a_grey_picture_of_the_right_size(semantic, small_photo, lossless):
@@ -246,18 +242,16 @@ def test_lost_header_is_a_grey_picture_of_the_right_size(semantic, small_photo, 
 
 def test_options_steer_the_key_area(semantic, small_photo):
     height, width = small_photo.shape[-2:]
-    semantic_without = type(semantic).__new__(type(semantic))
-    semantic_without.__dict__.update(
-        semantic.__dict__,
-        options=TransmitOptions(key_area=0, card=False, texture=False, caption="none", num_words=0),
+    semantic_without = semantic.with_options(
+        key_area=0, card=False, texture=False, caption="none", num_words=0
     )
     message = semantic_without.encode(small_photo, generous(small_photo))
     assert [s.name for s in message.streams] == ["header", "hci"]
     corner = torch.zeros(height, width, dtype=torch.bool)
     corner[:32, :48] = True
-    semantic_without.options = TransmitOptions(key_mask=corner)
-    (received,) = PerfectLink().send([semantic_without.encode(small_photo, generous(small_photo))], 0.0, [0])
-    key_mask = semantic_without.decode(received).key_mask
+    semantic_with = semantic.with_options(mask=corner)
+    (received,) = PerfectLink().send([semantic_with.encode(small_photo, generous(small_photo))], 0.0, [0])
+    key_mask = semantic_with.decode(received).key_mask
     assert key_mask.sum() == 6
     assert key_mask[:2, :3].all()
 

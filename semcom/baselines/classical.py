@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from importlib import import_module
 
 import numpy as np
 import torch
@@ -26,9 +25,6 @@ from semcom.metrics.reference import LastReference
 from semcom.metrics.ssim import ssim
 from semcom.packets import packet_sizes
 from semcom.picture.pixels import to_pixels, to_tensor
-
-CODECS = ("jpeg", "jpeg2000", "webp", "avif", "jxl", "hevc")
-"""Modules of this package that have a `CODEC`."""
 
 MIN_SIDE, MAX_SIDE = 16, 16383  # SSIM and x265 need some pixels; 16383 is VP8's limit
 _HEADER = struct.Struct(">HHB")
@@ -67,23 +63,6 @@ class ClassicalSystem:
             return Reconstruction(grey, notes=("image lost: grey picture",))
         notes = () if None not in chunks else (f"image truncated: {len(arrived)} of {len(chunks)} packets",)
         return Reconstruction(to_tensor(picture).contiguous(), notes=notes)
-
-
-def classical(name: str) -> ClassicalSystem:
-    """The system of a codec by name.
-
-    Raises:
-        ValueError: unknown name, or the package it needs is not installed.
-    """
-    if name not in CODECS:
-        raise ValueError(f"unknown codec {name!r}; known: {', '.join(CODECS)}")
-    try:
-        module = import_module(f"semcom.baselines.{name}")
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"system {name} needs the package {error.name}: pip install 'semcom[baselines]'"
-        ) from error
-    return ClassicalSystem(module.CODEC)
 
 
 class _Trials:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from semcom.adaptation import with_mcs
 from semcom.bisection import largest
 from semcom.contracts import Budget, System
 from semcom.link import PerfectLink
@@ -150,19 +151,6 @@ def ranked(values: Mapping[int, float], metric: str) -> list[int]:
     """Keys by their value of a metric, the best first; the greater key where values are equal."""
     sign = 1 if higher_is_better(metric) else -1
     return sorted(values, key=lambda key: (sign * values[key], key), reverse=True)
-
-
-def with_mcs(spec: LinkSpec, mcs: Mapping[str, int]) -> LinkSpec:
-    """The same link with these classes, each at its MCS and otherwise as it was."""
-    from channels.spec import ClassSpec
-
-    classes = {
-        name: spec.classes[name].model_copy(update={"mcs": index})
-        if name in spec.classes
-        else ClassSpec(mcs=index)
-        for name, index in mcs.items()
-    }
-    return spec.model_copy(update={"classes": classes})
 
 
 def _largest_packet(link: AbstractLink, protection: str, limit: int) -> int:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semcom import adaptation
 from semcom.bench import envelope, protection
 from semcom.bench.envelope import Prediction, RateQuality
 from semcom.bench.spec import BenchSpec
@@ -113,9 +114,9 @@ class _Chooser:
         """Budget to MCSs to the SNRs at which they are candidates."""
         described = self._spec.systems[label]
         system = parts.build_system(described.system or label, described.options)
-        classes = protection.protection_classes(_probe(system, self._images[0]))
+        classes = adaptation.protection_classes(_probe(system, self._images[0]))
         # MCSs are ranked on a few probes, but must leave every picture its smallest message.
-        smallest = [protection.smallest_message(system, photos.load(path)) for path in self._paths]
+        smallest = [adaptation.smallest_message(system, photos.load(path)) for path in self._paths]
         curve = self._curve(system, next(iter(classes)), smallest) if len(classes) == 1 else None
         chosen: dict[float, dict[tuple[tuple[str, int], ...], list[float]]] = {}
         for budget in self._spec.budgets.values:
@@ -141,10 +142,10 @@ class _Chooser:
         rungs = [
             (choice, link)
             for choice in protection.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
-            if protection.all_fit(link := envelope.with_mcs(self._link, choice), smallest, limit)
+            if adaptation.all_fit(link := adaptation.with_mcs(self._link, choice), smallest, limit)
         ]
         if not rungs:
-            return [protection.most_robust(self._link, list(classes), smallest, limit)]
+            return [adaptation.most_robust(self._link, list(classes), smallest, limit)]
         expected = [
             protection.expected_quality(system, self._images, link, limit, snr_db, self._seeds, self._metrics)
             for _, link in rungs

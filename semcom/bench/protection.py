@@ -8,20 +8,21 @@ channel the well protected streams leave for the rest, and losing a class costs 
     E[quality] = Σ P(classes that arrive) · quality of what they give
 
 with the probabilities of the abstraction link, averaged over channel realisations. Where no choice leaves
-enough bytes for the smallest message of every picture, all classes travel alike (`most_robust`).
+enough bytes for the smallest message of every picture, all classes travel alike (`adaptation.most_robust`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from semcom.bench.envelope import Metric, ranked, received_of, with_mcs
-from semcom.contracts import Budget, BudgetError, System
-from semcom.message import Message, PacketSize, Protection, ReceivedMessage
+from semcom.adaptation import with_mcs
+from semcom.bench.envelope import Metric, ranked, received_of
+from semcom.contracts import Budget, System
+from semcom.message import Message, Protection, ReceivedMessage
 from semcom.packets import packet_sizes
 
 if TYPE_CHECKING:
@@ -31,14 +32,6 @@ if TYPE_CHECKING:
     from channels.spec import LinkSpec
 
 _BY_IMPORTANCE = (Protection.CRITICAL, Protection.BASE, Protection.DETAIL)
-
-
-def protection_classes(message: Message) -> dict[str, int]:
-    """Classes of a message with the mean bytes of their packets, headers included."""
-    sizes: dict[str, list[int]] = {}
-    for name, size in packet_sizes(message):
-        sizes.setdefault(name, []).append(size)
-    return {name: round(float(np.mean(values))) for name, values in sizes.items()}
 
 
 def ladder(
@@ -124,46 +117,6 @@ def best_choices(
         values = {i: of_choice[name] for i, of_choice in enumerate(expected)}
         chosen |= set(ranked(values, name)[:keep])
     return [choices[i] for i in sorted(chosen)]
-
-
-def smallest_message(system: System, image: Tensor) -> list[PacketSize]:
-    """Packets of the smallest message that a system has for a picture, headers included."""
-    asked: dict[int, list[PacketSize]] = {}
-
-    def num_bytes(sizes: Sequence[PacketSize]) -> int:
-        total = sum(size for _, size in sizes)
-        asked[total] = list(sizes)
-        return total
-
-    try:
-        return packet_sizes(system.encode(image, Budget(1, num_bytes, "bytes")))
-    except BudgetError as error:
-        return asked[error.smallest]
-
-
-def all_fit(spec: LinkSpec, messages: Iterable[Sequence[PacketSize]], limit: int) -> bool:
-    """Whether each of the messages takes at most `limit` channel uses."""
-    from channels.links.abstraction import AbstractLink
-
-    link = AbstractLink(spec)
-    return all(link.channel_uses(sizes) <= limit for sizes in messages)
-
-
-def most_robust(
-    spec: LinkSpec, classes: Sequence[str], messages: Sequence[Sequence[PacketSize]], limit: int
-) -> dict[str, int]:
-    """One MCS for all classes, the most robust at which all messages fit, the fastest where none is.
-
-    For SNRs and budgets that leave no room for unequal protection.
-    """
-    from channels.coding.mcs import mcs, mcs_table_size
-
-    indices = range(mcs_table_size(spec.mcs_table))
-    for index in sorted(indices, key=lambda i: mcs(spec.mcs_table, i).spectral_efficiency):
-        choice = dict.fromkeys(classes, index)
-        if all_fit(with_mcs(spec, choice), messages, limit):
-            break
-    return choice
 
 
 def _outcomes(

@@ -124,26 +124,25 @@ def send(
         spec = link_spec(options if link is None else read_yaml(link))
         from channels.links.digital import DigitalLink
         from semcom.link import ChannelLink, transmit
-        from semcom.receiver.chain import ReceiveOptions
         from semcom.report import write_report
         from semcom.semantic import SemanticSystem
-        from semcom.transmitter.chain import TransmitOptions
-        from semcom.transmitter.prompts import Prompts, load_mask, parse_boxes, parse_points
 
         carrier = ChannelLink(DigitalLink(spec))
-        wishes = TransmitOptions(
+        system = SemanticSystem(
+            profile,
             key_area=key_area,
             key_share=key_share,
-            key_mask=None if mask is None else load_mask(mask),
-            prompts=Prompts(parse_points(points or []), parse_boxes(boxes or []), key_class),
+            mask=mask,
+            points=points or (),
+            boxes=boxes or (),
+            key_class=key_class,
             card=card,
             texture=texture,
             caption=caption,
             num_words=num_words,
-        )
-        receive = ReceiveOptions(steps)
-        system = SemanticSystem(
-            profile, wishes, receive=receive, quantization=quantization.value, adapters=adapters
+            steps=steps,
+            quantization=quantization.value,
+            adapters=adapters,
         )
         budget = _budget(photo, carrier, rate.value, bpp, cbr)
         result = transmit(photo, system, carrier, budget, snr_db, seed, announce)

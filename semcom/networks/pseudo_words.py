@@ -12,11 +12,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from semcom.limits import MAX_WORDS
 from semcom.networks.efficientnet import FEATURE_CHANNELS
 from semcom.streams.coding.fsq import FSQ, LEVELS
 
 GRID = 8
-MAX_WORDS = 64
 
 
 class PseudoWordEncoder(nn.Module):

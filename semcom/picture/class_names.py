@@ -6,8 +6,12 @@ animals side by side, so that a word stands for a few ranges of classes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
 
 _GROUPS = {
     "animal": "0-397",
@@ -104,7 +108,15 @@ _GROUPS = {
 
 @cache
 def class_names() -> tuple[str, ...]:
-    """The names of the 1000 classes, in the classifier's order, as torchvision lists them."""
+    """The names of the 1000 classes, in the classifier's order, as torchvision lists them.
+
+    Read from the file that torchvision keeps them in, because importing torchvision takes seconds that a
+    misspelt class should not cost; by its public interface where that file is another.
+    """
+    found = find_spec("torchvision")
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        with suppress(OSError, SyntaxError, KeyError):
+            return tuple(run_path(str(Path(folder) / "models" / "_meta.py"))["_IMAGENET_CATEGORIES"])
     from torchvision.models import EfficientNet_B0_Weights
 
     return tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])

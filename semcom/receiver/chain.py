@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,6 +21,7 @@ from semcom.message import ReceivedMessage, Reconstruction
 from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import KeyTransform
 from semcom.networks.mgdd import MultimodalDecoder, Said, caption_tokens, denoise
+from semcom.options import SemanticOptions
 from semcom.picture import grain, texture
 from semcom.picture.grid import key_grid, padded_size
 from semcom.receiver.concealment import from_card, grey_picture
@@ -35,28 +35,6 @@ from semcom.streams.coding.fsq import FSQ
 from semcom.streams.header import Header
 from semcom.streams.key import LatentTables
 
-_MAX_STEPS = 8
-
-
-@dataclass(frozen=True)
-class ReceiveOptions:
-    """What the user may steer.
-
-    Attributes:
-        steps: of the diffusion decoder, 1 to 8; more are slower.
-        seed: of its noise.
-
-    Raises:
-        ValueError: fewer than 1 or more than 8 steps.
-    """
-
-    steps: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.steps <= _MAX_STEPS:
-            raise ValueError(f"steps is {self.steps}: give 1 to {_MAX_STEPS} decoder steps")
-
 
 class Receiver:
     """Decodes messages with the models of a profile.
@@ -67,7 +45,7 @@ class Receiver:
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
         captions: reads captions.
-        options: of the decoder.
+        options: steps and seed of the decoder.
     """
 
     def __init__(
@@ -77,7 +55,7 @@ class Receiver:
         transform: KeyTransform,
         tables: LatentTables,
         captions: CaptionCoder,
-        options: ReceiveOptions,
+        options: SemanticOptions,
     ) -> None:
         self.enhancer, self.decoder, self.transform, self.tables = enhancer, decoder, transform, tables
         self.captions, self.options = captions, options
@@ -108,8 +86,10 @@ class Receiver:
                 x0 = self.enhancer.restore(source[0], header.quality, detail[0], fine)
             with clock("decode"):
                 guidance = said.about(source, latents[None], key_map[None, None], arrived[None, None])
-                image = denoise(self.decoder, x0[None], guidance, self.options.steps, self.options.seed)[0]
-                image = grain.add(image, header.grain, self.options.seed)
+                image = denoise(
+                    self.decoder, x0[None], guidance, self.options.steps, self.options.decoder_seed
+                )[0]
+                image = grain.add(image, header.grain, self.options.decoder_seed)
         return Reconstruction(
             image=image[:, : header.height, : header.width].contiguous(),
             key_mask=key_map,

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semcom.limits import MAX_CHARACTERS, check_caption
 from semcom.streams.coding.arithmetic import BitModel, Decoder, Encoder
 from semcom.streams.coding.vocabulary import END, ESCAPE, Piece, Vocabulary
 
-MAX_CHARACTERS = 500
 _TOTAL_BITS = 16
 _SCALE = 1 << 32
 _DISCOUNT, _UNIT = 3, 4  # every count gives three quarters to what was not seen with it
@@ -29,10 +29,6 @@ _END_OF_BYTES = 0xFF  # no byte of UTF-8
 _BYTE_CONTEXT_SHIFT = 6  # four contexts: ASCII signs, ASCII letters, continuation, lead
 
 Counts = NDArray[np.int64]
-
-
-class CaptionError(ValueError):
-    """A caption that cannot be sent."""
 
 
 @dataclass(frozen=True)
@@ -174,18 +170,6 @@ class CaptionCoder:
 
     def _edges(self, context: tuple[int, int]) -> Counts:
         return np.concatenate([[0], np.cumsum(self._ngrams.frequencies(*context))])
-
-
-def check_caption(text: str) -> None:
-    """Raises `CaptionError` where a caption is longer than 500 characters or half a surrogate pair."""
-    if len(text) > MAX_CHARACTERS:
-        raise CaptionError(
-            f"the caption has {len(text)} characters, {MAX_CHARACTERS} are the limit: shorten it"
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise CaptionError(f"the caption is no Unicode text: {error.reason}") from error
 
 
 def _interpolate(share: Counts, tokens: Counts, counts: Counts) -> Counts:

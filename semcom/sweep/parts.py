@@ -32,9 +32,9 @@ LINKS = {
 
 def system_names() -> list[str]:
     """Registered systems."""
-    from semcom.systems import SYSTEMS
+    from semcom.systems import names
 
-    return list(SYSTEMS)
+    return names()
 
 
 def is_system(kind: str) -> bool:
@@ -54,10 +54,19 @@ def is_metric(name: str) -> bool:
 
 def system_factory(kind: str) -> Callable[..., System]:
     """What is called with a system's options."""
-    from semcom.systems import SYSTEMS
+    from semcom.systems import factory, names
 
-    factory: Callable[..., System] = SYSTEMS[kind] if kind in SYSTEMS else _resolve(kind)
-    return factory
+    if kind in names():
+        return factory(kind)
+    made: Callable[..., System] = _resolve(kind)
+    return made
+
+
+def options_model(kind: str) -> type[BaseModel] | None:
+    """The fields of a system's options; None for one that takes any."""
+    from semcom.systems import model_of_signature, names, options_model
+
+    return options_model(kind) if kind in names() else model_of_signature(_resolve(kind))
 
 
 def link_model(kind: str) -> type[BaseModel] | None:
@@ -79,9 +88,9 @@ def resolve_link(link: Mapping[str, Any]) -> dict[str, Any]:
 
 def build_system(kind: str, options: Mapping[str, Any]) -> System:
     """A system. Raises ValueError on a bad option."""
-    from semcom.systems import SYSTEMS, build
+    from semcom.systems import build, names
 
-    if kind in SYSTEMS:
+    if kind in names():
         return build(kind, **options)
     try:
         system: System = _resolve(kind)(**options)

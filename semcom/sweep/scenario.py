@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from semcom.sweep import parts
 from semcom.sweep.grid import Grid
@@ -171,7 +170,7 @@ def _check_system(scenario: Scenario, label: str, spec: SystemSpec) -> Iterator[
     if not parts.is_system(kind):
         yield Problem(place, f"unknown system {kind!r}", nearest(kind, parts.system_names()))
         return
-    model = _options_model(kind)
+    model = parts.options_model(kind)
     if model is not None:
         try:
             model.model_validate(spec.options)
@@ -239,19 +238,6 @@ def assign(tree: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
         return {**tree, head: value}
     below = tree.get(head)
     return {**tree, head: assign(below if isinstance(below, Mapping) else {}, rest, value)}
-
-
-def _options_model(kind: str) -> type[BaseModel] | None:
-    """Fields of a system's options from its factory's signature; None where that takes anything."""
-    parameters = inspect.signature(parts.system_factory(kind)).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    fields: dict[str, Any] = {
-        p.name: (Any, ... if p.default is p.empty else p.default)
-        for p in parameters
-        if p.kind is not p.VAR_POSITIONAL
-    }
-    return create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
 
 
 def _axis_paths(scenario: Scenario, options: type[BaseModel] | None) -> list[str]:

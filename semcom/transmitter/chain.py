@@ -25,70 +25,25 @@ from semcom.contracts import Budget, BudgetError
 from semcom.message import Message, PacketSize, Protection, Stream
 from semcom.networks.key_transform import USUAL_FINENESS, KeyTransform
 from semcom.networks.pseudo_words import PseudoWordEncoder
+from semcom.options import SemanticOptions
 from semcom.packets import HEADER_BYTES, packet_sizes
 from semcom.picture import grain
 from semcom.picture.grid import REDUCTIONS, pad_to_grid
 from semcom.streams import card
 from semcom.streams import hci as hci_picture
 from semcom.streams import mask as keymap
-from semcom.streams.caption import check_caption
 from semcom.streams.header import Header
 from semcom.streams.key import LatentTables
-from semcom.transmitter import captions, hci, texture
+from semcom.transmitter import hci, texture
 from semcom.transmitter.captions import CaptionEncoder
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.key_codec import KeyEncoder
-from semcom.transmitter.prompts import Prompts
-from semcom.transmitter.pseudo_words import check_num_words, pseudo_words
-from semcom.transmitter.regions import NO_PROMPTS, RegionSelector
+from semcom.transmitter.pseudo_words import pseudo_words
+from semcom.transmitter.regions import RegionSelector
 from semcom.transmitter.split import KeyShares, finest_within_share
 
-KEY_AREA = 0.12
-"""Largest share of the picture in automatic key regions."""
-_NAMED_AREA = 0.3
 _NAMED_SHARE = 0.25
-
-
-@dataclass(frozen=True)
-class TransmitOptions:
-    """What the user may steer.
-
-    Attributes:
-        key_area: largest share of the picture in key regions, 0 to 1; 0 sends no key stream. None for an
-            eighth, about what rates below 0.05 bpp can refine well, and 0.3 of what prompts point at.
-        key_share: largest share that the key stream may have of the bytes that the other streams leave to it
-            and the HCI, 0 to 1; None for what the profile measured to be best at the rate, and at least a
-            quarter for regions that the user named: who points at something wants it kept.
-        key_mask: [H,W] bool of the user's own key region, instead of the automatic one.
-        prompts: points, boxes or a class that the user wants key, instead of what is salient.
-        card: whether to send the colour card that stands in for a lost HCI.
-        texture: whether to send how much fine detail there is where.
-        caption: `auto`, `none`, `background` (of what is not key), or the caption itself.
-        num_words: pseudo-words to send, 0 to 64.
-
-    Raises:
-        CaptionError: the caption is too long.
-        ValueError: more pseudo-words than there are.
-    """
-
-    key_area: float | None = None
-    key_share: float | None = None
-    key_mask: Tensor | None = None
-    prompts: Prompts = NO_PROMPTS
-    card: bool = True
-    texture: bool = True
-    caption: str = captions.AUTO
-    num_words: int = 16
-
-    def __post_init__(self) -> None:
-        check_caption(self.caption)
-        check_num_words(self.num_words)
-
-    def area(self) -> float:
-        """Largest share of the picture in key regions."""
-        if self.key_area is not None:
-            return self.key_area
-        return _NAMED_AREA if self.prompts != NO_PROMPTS else KEY_AREA
+"""Of the key stream at least, in regions that the user named: who points at something wants it kept."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +89,7 @@ class Transmitter:
         self.selector, self.key = selector, KeyEncoder(transform, tables)
         self.captions, self.extractor, self.words, self.shares = captions, extractor, words, shares
 
-    def encode(self, image: Tensor, budget: Budget, options: TransmitOptions) -> Message:
+    def encode(self, image: Tensor, budget: Budget, options: SemanticOptions) -> Message:
         """Message of a picture [3,H,W] in [0,1].
 
         When the budget does not hold everything, the key stream is left out first, then caption and
@@ -155,7 +110,7 @@ class Transmitter:
         with ThreadPoolExecutor(2) as pool:
             typical = pool.submit(search.typical, _fits(budget, (), (1 - share) * budget.limit))
             selected = pool.submit(
-                self.selector.select, image, options.area(), options.key_mask, options.prompts, features
+                self.selector.select, image, options.area, options.key_mask, options.prompts, features
             )
             caption = self.captions.encode(image, features, selected.result, options.caption)
             words = pseudo_words(self.words, features, options.num_words) if options.num_words else None
@@ -179,11 +134,11 @@ class Transmitter:
                 return message
         return self._reduced(plain, colours, thumb, budget)
 
-    def _key_share(self, budget: Budget, num_pixels: int, options: TransmitOptions) -> float:
+    def _key_share(self, budget: Budget, num_pixels: int, options: SemanticOptions) -> float:
         if options.key_share is not None:
             return options.key_share
-        named = options.key_mask is not None or options.prompts != NO_PROMPTS
-        return max(self.shares.of(budget, num_pixels), _NAMED_SHARE if named else 0.0)
+        named = _NAMED_SHARE if options.names_regions else 0.0
+        return max(self.shares.of(budget, num_pixels), named)
 
     def _reduced(
         self, plan: _Plan, colours: bytes | None, thumb: NDArray[np.uint8], budget: Budget

@@ -6,13 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import torch
-from PIL import Image, UnidentifiedImageError
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from semcom.picture.class_names import classes_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -88,6 +87,10 @@ def load_mask(path: str | Path) -> Tensor:
     Raises:
         PromptError: the file cannot be read.
     """
+    import numpy as np
+    import torch
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as file:
             values = np.asarray(file.convert("L"))

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from semcom.baselines.classical import CODECS, classical
 from semcom.contracts import Budget, BudgetError
 from semcom.message import LinkReport, Protection, ReceivedMessage, ReceivedStream
 from semcom.metrics.psnr import psnr
 from semcom.packets import bpp, pack, unpack
+from semcom.systems import CODECS, build
 
 REPORT = LinkReport(snr_db=None, channel_uses=0, classes={})
 
@@ -25,7 +25,7 @@ def photo():
 
 @pytest.fixture(scope="module")
 def system():
-    return classical("avif")
+    return build("avif")
 
 
 def carried(message, lost=False):
@@ -106,9 +106,9 @@ def test_deterministic(system, photo):
     assert system.encode(photo, num_bytes(200)) == system.encode(photo, num_bytes(200))
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", CODECS.names())
 def test_every_codec_keeps_the_budget(name, photo):
-    system = classical(name)
+    system = build(name)
     for limit in (700, 3000):
         message = system.encode(photo, num_bytes(limit))
         assert sum(len(packet.data) for packet in pack(message)) <= limit
@@ -120,7 +120,7 @@ def test_every_codec_keeps_the_budget(name, photo):
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg2000"])
 def test_what_arrived_before_a_loss_is_shown(name, small_photo):
-    system = classical(name)
+    system = build(name)
     message = system.encode(small_photo, num_bytes(4000))
     sent = [packet.data for packet in pack(message)]
     assert len(sent) >= 3
@@ -154,4 +154,4 @@ def test_unsupported_pictures_are_refused(system, shape, reason):
 
 def test_unknown_codec_names_the_known():
     with pytest.raises(ValueError, match="jpeg2000"):
-        classical("gif")
+        build("gif")

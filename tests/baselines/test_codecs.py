@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semcom.baselines import avif, hevc, jpeg, jpeg2000, jxl, webp
 from semcom.baselines.codec import CodecError, grey, pieces
+from semcom.baselines.codecs import avif, hevc, jpeg, jpeg2000, jxl, webp
 
 CODECS = [module.CODEC for module in (jpeg, jpeg2000, webp, avif, jxl, hevc)]
 PROGRESSIVE = [jpeg.CODEC, jpeg2000.CODEC]

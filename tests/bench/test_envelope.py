@@ -8,7 +8,6 @@ from channels.coding.mcs import mcs
 from channels.links.abstraction import AbstractLink
 from channels.links.digital import DigitalLink, Payload
 from channels.spec import ChannelSpec, ClassSpec, LinkSpec
-from semcom.baselines.classical import classical
 from semcom.bench.envelope import (
     Prediction,
     RateQuality,
@@ -19,6 +18,7 @@ from semcom.bench.envelope import (
     with_mcs,
 )
 from semcom.metrics.psnr import psnr
+from semcom.systems import build
 
 AWGN = LinkSpec(channel=ChannelSpec(model="awgn"), classes={"base": ClassSpec(mcs=4)})
 CURVE = RateQuality((100, 1000), {"psnr": (20.0, 30.0), "lpips": (0.6, 0.2)}, {"psnr": 10.0, "lpips": 0.9})
@@ -88,7 +88,7 @@ def test_best_can_differ_between_metrics():
 
 
 def test_rate_quality_of_a_codec(small_photo):
-    curve = rate_quality(classical("jpeg"), [small_photo], 400, [10, 600, 3000], {"psnr": psnr})
+    curve = rate_quality(build("jpeg"), [small_photo], 400, [10, 600, 3000], {"psnr": psnr})
     assert curve.num_bytes == (400, 600, 3000)
     assert list(curve.quality["psnr"]) == sorted(curve.quality["psnr"])
     grey = psnr(torch.full_like(small_photo, 0.5)[None], small_photo[None]).item()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from semcom.streams.caption import MAX_CHARACTERS, CaptionCoder, CaptionError, NGrams
+from semcom.limits import MAX_CHARACTERS, CaptionError
+from semcom.streams.caption import CaptionCoder, NGrams
 from semcom.streams.coding.vocabulary import END, ESCAPE, Vocabulary
 
 UNHURRIED = settings(deadline=None)

@@ -17,7 +17,7 @@ from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
 from semcom.receiver.quantization import Quantization
-from semcom.semantic import _networks
+from semcom.semantic import receiver_networks
 from semcom.train import loop
 from semcom.train import registry as stages
 from semcom.train.adversary import Adversary, ProjectedHeads
@@ -89,7 +89,7 @@ def changed(before, after):
 
 def networks(wanted, level, adapters):
     """Enhancer and decoder as the receiver builds them."""
-    return _networks(Profile.open(wanted.profile), Quantization(level), adapters)
+    return receiver_networks(Profile.open(wanted.profile), Quantization(level), adapters)
 
 
 def test_perceptual_goes_on_from_the_decoder(wanted):

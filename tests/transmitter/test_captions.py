@@ -12,10 +12,10 @@ from transformers import (
 
 from semcom.networks.captioner import Captioner
 from semcom.networks.efficientnet import EfficientNetLite0
-from semcom.streams.caption import CaptionCoder, CaptionError, NGrams
+from semcom.options import SemanticOptions
+from semcom.streams.caption import CaptionCoder, NGrams
 from semcom.streams.coding.vocabulary import Vocabulary
 from semcom.transmitter.captions import CaptionEncoder, HubCaptioner, PhotoCaptioner
-from semcom.transmitter.chain import TransmitOptions
 from semcom.transmitter.features import FeatureExtractor
 
 PHOTO = torch.rand(3, 90, 120, generator=torch.Generator().manual_seed(0))
@@ -75,8 +75,8 @@ def test_without_vocabulary_no_captions():
 
 
 def test_a_caption_too_long_is_refused_before_any_work():
-    with pytest.raises(CaptionError, match="10000 characters, 500 are the limit"):
-        TransmitOptions(caption="a" * 10_000)
+    with pytest.raises(ValueError, match="10000 characters, 500 are the limit"):
+        SemanticOptions(caption="a" * 10_000)
 
 
 class Recorder(Captioner):

@@ -1,0 +1,336 @@
+"""Link adaptation of one transmission: the MCS of each protection class, by SNR and channel statistics.
+
+    message ─► sizes of its packets ─► per class the fastest MCS that loses few enough ─► link
+
+The sender knows the SNR and the statistics of the channel, not the realisation: losses are predicted by the
+abstraction link, averaged over realisations of their own. A budget in bits leaves the message as it is and
+the MCS decides what it costs; a budget in channel uses is spent on the bits that the MCS leaves room for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semcom.contracts import Budget, BudgetError, Link, System
+from semcom.message import Message, PacketSize, Protection
+from semcom.packets import packet_sizes
+from semcom.seeds import derive
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from channels.spec import LinkSpec
+
+TARGET_BLER: Mapping[str, float] = {"critical": 0.01, "base": 0.05, "detail": 0.1}
+"""Packets of a class that may be lost. Ten percent is what NR adapts data to (TS 38.214 §5.2.2.1); the
+picture rests on the other two."""
+REALISATIONS = 100
+_AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class McsWish:
+    """What the user says of the MCS: some classes fixed, or all; the others are adapted. Made by `parse`."""
+
+    fixed: Mapping[str, int]
+    every: int | None = None
+
+    @classmethod
+    def parse(cls, text: str | int | Mapping[str, int]) -> McsWish:
+        """`auto`, an index for all classes, or `critical=5,base=12` (in YAML a mapping).
+
+        Raises:
+            ValueError: it is none of these.
+        """
+        if isinstance(text, Mapping):
+            return cls({name: _index(value) for name, value in text.items()})
+        if str(text).strip() == _AUTO:
+            return cls({})
+        if "=" not in str(text):
+            return cls({}, _index(text))
+        pairs = (item.partition("=") for item in str(text).split(","))
+        return cls({name.strip(): _index(value) for name, _, value in pairs})
+
+    def check(self, spec: LinkSpec) -> None:
+        """Raises `ValueError` where the link has no such class, or its table no such MCS."""
+        from channels.coding.mcs import mcs
+
+        unknown = self.fixed.keys() - spec.classes.keys()
+        if unknown:
+            raise ValueError(
+                f"mcs: no class {', '.join(sorted(unknown))!r}; known: {', '.join(spec.classes)}"
+            )
+        for index in (*self.fixed.values(), *(() if self.every is None else (self.every,))):
+            mcs(spec.mcs_table, index)
+
+    def of(self, name: str) -> int | None:
+        """MCS of a class; None where it is to be adapted."""
+        return self.fixed.get(name, self.every)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A message and the link it is sent on.
+
+    Attributes:
+        message: that fits the budget on this link.
+        spec: the link with the chosen MCSs.
+        mcs: per class of the message; empty for values that are sent uncoded.
+        expected_loss: per class the predicted share of packets lost, over the channel's realisations.
+        reason: why these MCSs, in one sentence.
+    """
+
+    message: Message
+    spec: LinkSpec
+    mcs: Mapping[str, int]
+    expected_loss: Mapping[str, float]
+    reason: str
+
+
+def adapt_message(
+    system: System,
+    image: Tensor,
+    spec: LinkSpec,
+    budget_on: Callable[[Link], Budget],
+    snr_db: float,
+    wish: McsWish,
+    realisations: int = REALISATIONS,
+) -> Adapted:
+    """Encodes a picture and chooses the MCS of each of its protection classes.
+
+    Args:
+        system: that sends.
+        image: [3,H,W] float in [0,1].
+        spec: of the link; its MCSs are replaced.
+        budget_on: the budget on a link.
+        snr_db: Es/N0 per resource element.
+        wish: what is fixed.
+        realisations: of the channel, that losses are averaged over.
+
+    Raises:
+        BudgetError: the smallest message does not fit even at the fastest MCS that is allowed.
+        ValueError: the wish names a class or MCS that the link does not have.
+    """
+    wish.check(spec)
+    seeds = [derive(0, "adaptation", i) for i in range(realisations)]
+    where = f"{spec.channel.model} at {snr_db:g} dB"
+    sender = _Sender(system, image, spec, budget_on, snr_db, wish, seeds)
+    message = sender.probe()
+    if any(stream.protection is Protection.ANALOG for stream in message.streams):
+        return Adapted(message, spec, {}, {}, "values are sent uncoded: there is no MCS to choose")
+    try:
+        message, chosen = sender.fastest(message)
+        crowded = False
+    except BudgetError:
+        message, chosen = sender.crowded()
+        crowded = True
+    losses = sender.expected_losses(message, chosen)
+    mcs = {name: chosen.classes[name].mcs for name in losses}
+    return Adapted(message, chosen, mcs, losses, _reason(wish, losses, crowded, where))
+
+
+class _Sender:
+    """What stays the same while MCSs are tried."""
+
+    def __init__(
+        self,
+        system: System,
+        image: Tensor,
+        spec: LinkSpec,
+        budget_on: Callable[[Link], Budget],
+        snr_db: float,
+        wish: McsWish,
+        seeds: Sequence[int],
+    ) -> None:
+        self._system, self._image, self._spec, self._budget_on = system, image, spec, budget_on
+        self._snr_db, self._wish, self._seeds = snr_db, wish, seeds
+        self._budget = budget_on(_link(spec))
+
+    @property
+    def _in_channel_uses(self) -> bool:
+        return self._budget.unit == "channel uses"
+
+    def probe(self) -> Message:
+        """The message itself where the budget is in bits, else one of about the size wanted."""
+        try:
+            return self._system.encode(self._image, self._budget)
+        except BudgetError as error:
+            if not self._in_channel_uses:
+                raise
+            return self._system.encode(self._image, replace(self._budget, limit=error.smallest))
+
+    def fastest(self, message: Message) -> tuple[Message, LinkSpec]:
+        """The fastest MCSs that keep to the targets, and the message at these. Raises `BudgetError`."""
+        chosen = self._adapted(message)
+        if self._in_channel_uses:  # other MCSs leave other sizes, for which they are chosen once more
+            chosen = self._adapted(self._encoded(message, chosen))
+        while True:
+            message = self._encoded(message, chosen)
+            safer = self._stepped_down(chosen, self.expected_losses(message, chosen))
+            if safer is None:
+                return message, chosen
+            chosen = safer
+
+    def crowded(self) -> tuple[Message, LinkSpec]:
+        """One MCS for all, where targets leave no room for the smallest message. Raises `BudgetError`."""
+        smallest = smallest_message(self._system, self._image)
+        robust = most_robust(self._spec, list(_mean_sizes(smallest)), [smallest], self._budget.limit)
+        wished = {name: self._wish.of(name) for name in robust}
+        chosen = with_mcs(
+            self._spec, robust | {name: index for name, index in wished.items() if index is not None}
+        )
+        return self._system.encode(self._image, self._budget_on(_link(chosen))), chosen
+
+    def expected_losses(self, message: Message, spec: LinkSpec) -> dict[str, float]:
+        """Per class the mean over its packets and the channel's realisations."""
+        from channels.links.abstraction import AbstractLink
+
+        sizes = packet_sizes(message)
+        losses = AbstractLink(spec).error_probabilities(sizes, self._snr_db, self._seeds)
+        classes = [name for name, _ in sizes]
+        return {
+            name: float(losses[:, [other == name for other in classes]].mean())
+            for name in dict.fromkeys(classes)
+        }
+
+    def _encoded(self, message: Message, spec: LinkSpec) -> Message:
+        if not self._in_channel_uses:
+            return message
+        return self._system.encode(self._image, self._budget_on(_link(spec)))
+
+    def _adapted(self, message: Message) -> LinkSpec:
+        from channels.links.adaptation import adapt
+
+        packet_bytes = protection_classes(message)
+        names = self._spec.classes | packet_bytes
+        kept = {name: self._spec.classes[name].mcs if name in self._spec.classes else 0 for name in names}
+        wished = {name: self._wish.of(name) for name in names}
+        start = with_mcs(
+            self._spec, kept | {name: index for name, index in wished.items() if index is not None}
+        )
+        targets = {name: target_bler(name) for name in packet_bytes if wished[name] is None}
+        if not targets:
+            return start
+        return adapt(start, targets, packet_bytes, self._snr_db, self._seeds)
+
+    def _stepped_down(self, spec: LinkSpec, losses: Mapping[str, float]) -> LinkSpec | None:
+        """Where packets of mixed sizes lose more than their mean size does: the next safer MCS, if any."""
+        by_rate = _by_rate(spec)
+        lower = {
+            name: by_rate[by_rate.index(spec.classes[name].mcs) - 1]
+            for name, loss in losses.items()
+            if self._wish.of(name) is None
+            and loss > target_bler(name)
+            and spec.classes[name].mcs != by_rate[0]
+        }
+        if not lower:
+            return None
+        return with_mcs(spec, {name: c.mcs for name, c in spec.classes.items()} | lower)
+
+
+def target_bler(name: str) -> float:
+    """Of a class; that of `base` for a class of a user's own."""
+    return TARGET_BLER.get(name, TARGET_BLER["base"])
+
+
+def with_mcs(spec: LinkSpec, mcs: Mapping[str, int]) -> LinkSpec:
+    """The same link with these classes, each at its MCS and otherwise as it was."""
+    from channels.spec import ClassSpec
+
+    classes = {
+        name: spec.classes[name].model_copy(update={"mcs": index})
+        if name in spec.classes
+        else ClassSpec(mcs=index)
+        for name, index in mcs.items()
+    }
+    return spec.model_copy(update={"classes": classes})
+
+
+def protection_classes(message: Message) -> dict[str, int]:
+    """Classes of a message with the mean bytes of their packets, headers included."""
+    return _mean_sizes(packet_sizes(message))
+
+
+def smallest_message(system: System, image: Tensor) -> list[PacketSize]:
+    """Packets of the smallest message that a system has for a picture, headers included."""
+    asked: dict[int, list[PacketSize]] = {}
+
+    def num_bytes(sizes: Sequence[PacketSize]) -> int:
+        total = sum(size for _, size in sizes)
+        asked[total] = list(sizes)
+        return total
+
+    try:
+        return packet_sizes(system.encode(image, Budget(1, num_bytes, "bytes")))
+    except BudgetError as error:
+        return asked[error.smallest]
+
+
+def all_fit(spec: LinkSpec, messages: Iterable[Sequence[PacketSize]], limit: int) -> bool:
+    """Whether each of the messages takes at most `limit` channel uses."""
+    link = _link(spec)
+    return all(link.channel_uses(sizes) <= limit for sizes in messages)
+
+
+def most_robust(
+    spec: LinkSpec, classes: Sequence[str], messages: Sequence[Sequence[PacketSize]], limit: int
+) -> dict[str, int]:
+    """One MCS for all classes, the most robust at which all messages fit, the fastest where none is.
+
+    For SNRs and budgets that leave no room for unequal protection.
+    """
+    for index in _by_rate(spec):
+        choice = dict.fromkeys(classes, index)
+        if all_fit(with_mcs(spec, choice), messages, limit):
+            break
+    return choice
+
+
+def _reason(wish: McsWish, losses: Mapping[str, float], crowded: bool, where: str) -> str:
+    free = [name for name in losses if wish.of(name) is None]
+    if not free:
+        return "as asked for"
+    if crowded:
+        return f"the most robust at which the smallest message fits the budget ({where})"
+    kept = ", ".join(
+        f"{name} {100 * target_bler(name):g} %" for name in free if losses[name] <= target_bler(name)
+    )
+    missed = ", ".join(name for name in free if losses[name] > target_bler(name))
+    fastest = f"the fastest expected to lose at most {kept} of the packets" if kept else ""
+    robust = f"the most robust for {missed}, of which none loses few enough" if missed else ""
+    return f"{'; '.join(filter(None, (fastest, robust)))} ({where})"
+
+
+def _by_rate(spec: LinkSpec) -> list[int]:
+    """Indices of the MCS table, the most robust first."""
+    from channels.coding.mcs import mcs, mcs_table_size
+
+    indices = range(mcs_table_size(spec.mcs_table))
+    return sorted(indices, key=lambda i: mcs(spec.mcs_table, i).spectral_efficiency)
+
+
+def _mean_sizes(packets: Iterable[PacketSize]) -> dict[str, int]:
+    sizes: dict[str, list[int]] = {}
+    for name, size in packets:
+        sizes.setdefault(name, []).append(size)
+    return {name: round(float(np.mean(values))) for name, values in sizes.items()}
+
+
+def _link(spec: LinkSpec) -> Link:
+    from channels.links.digital import DigitalLink
+    from semcom.link import ChannelLink
+
+    return ChannelLink(DigitalLink(spec))
+
+
+def _index(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ValueError(
+            f"mcs: {value!r} is neither auto, an index of the MCS table, nor class=index,…"
+        ) from None
