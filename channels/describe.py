@@ -34,6 +34,7 @@ MODELS: dict[str, str] = {
 }
 _CSI = {
     "perfect": "known perfectly",
+    "ls-cp": "estimated by least squares at the pilots, projected on delays inside the cyclic prefix",
     "ls-linear": "estimated by least squares at the pilots, linear interpolation",
     "ls-nearest": "estimated by least squares at the pilots, nearest neighbour",
     "lmmse": "estimated by LMMSE from the pilots with the model's own statistics",

@@ -61,7 +61,7 @@ SceneName = Literal[
     "simple_wedge",
     "triple_reflector",
 ]
-CsiKind = Literal["ls-linear", "ls-nearest", "lmmse", "perfect"]
+CsiKind = Literal["ls-cp", "ls-linear", "ls-nearest", "lmmse", "perfect"]
 SUBCARRIERS_PER_PRB = 12
 _SPEED_OF_LIGHT = 299_792_458.0
 # TR 38.901 Table 7.4.1-1: the path-loss and large-scale models of the scenarios end here; ITU-R P.2040 has no
@@ -157,7 +157,7 @@ class OfdmSpec(_Spec):
     num_ofdm_symbols: int = Field(default=14, ge=2, le=14, description="OFDM symbols a slot")
     pilot_symbols: tuple[int, ...] = Field(default=(2, 11), min_length=1)
     num_streams: int = Field(default=1, ge=1, le=4, description="spatially multiplexed layers")
-    csi: CsiKind = "ls-linear"
+    csi: CsiKind = "ls-cp"
 
     @model_validator(mode="after")
     def _check_pilots(self) -> Self:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from channels.links.grants import burst_snrs
-from channels.ofdm.front_end import OfdmFrontEnd
+from channels.ofdm.front_end import Equalised, OfdmFrontEnd
 from channels.spec import LinkSpec
 
 
@@ -26,12 +26,15 @@ class AnalogDelivery:
     values: Tensor
     """Shape of what was sent, scaled back: the linear estimates of least mean-square error."""
     error_variance: Tensor
-    """Same shape: the mean-square error of each value that LMMSE theory predicts."""
+    """Same shape: the mean-square error of each value as the receiver expects it to be."""
+    mean_square_error: float
+    """What it was in truth, the mean over the values."""
     channel_uses: int
     """Complex resource elements spent, pilots included."""
     pilot_uses: int
     effective_sinr_db: float
-    """The constant SINR with the mean capacity of the symbols after equalisation."""
+    """The constant SINR with the mean capacity of the symbols after equalisation, in truth: not what the
+    receiver believes (`channels.ofdm.receiver.post_equalisation_sinr`)."""
     snr_db: float
 
 
@@ -69,7 +72,7 @@ class AnalogLink:
         grids = [self._to_slots(burst / scale) for burst, scale in zip(bursts, scales, strict=True)]
         received = self._front_end.send(grids, snrs, seeds)
         return [
-            self._deliver(burst, scale, equalised.symbols, equalised.noise_variance, snr)
+            self._deliver(burst, scale, equalised, snr)
             for burst, scale, equalised, snr in zip(bursts, scales, received, snrs, strict=True)
         ]
 
@@ -91,23 +94,23 @@ class AnalogLink:
         padded = torch.nn.functional.pad(flat, (0, 2 * size - flat.numel()))
         return torch.view_as_complex(padded.reshape(-1, self._front_end.num_data_res, streams, 2))
 
-    def _deliver(
-        self, burst: Tensor, scale: Tensor, symbols: Tensor, noise_variance: Tensor, snr: float
-    ) -> AnalogDelivery:
+    def _deliver(self, burst: Tensor, scale: Tensor, received: Equalised, snr: float) -> AnalogDelivery:
         # From the unbiased estimate to the one of least mean-square error, for a prior of unit energy
-        shrinkage = 1 / (1 + noise_variance)
-        values = torch.view_as_real(symbols * shrinkage).reshape(-1)[: burst.numel()]
-        error = (noise_variance * shrinkage / 2)[..., None].expand(*noise_variance.shape, 2)
+        shrinkage = 1 / (1 + received.noise_variance)
+        values = torch.view_as_real(received.symbols * shrinkage).reshape(-1)[: burst.numel()]
+        values = (values * scale.to(values.device)).reshape(burst.shape)
+        error = (received.noise_variance * shrinkage / 2)[..., None].expand(*shrinkage.shape, 2)
+        error = error.reshape(-1)[: burst.numel()].reshape(burst.shape).detach()
         sent = self._resource_elements(burst.numel()) * self.spec.ofdm.num_streams
-        capacity = torch.log2(1 + 1 / noise_variance.reshape(-1)[:sent]).mean()
+        # In nats, and so that even the capacity of -50 dB isn't rounded to nothing
+        capacity = float(received.sinr.reshape(-1)[:sent].double().log1p().mean())
         uses = self.channel_uses(burst.numel())
         return AnalogDelivery(
-            values=(values * scale.to(values.device)).reshape(burst.shape),
-            error_variance=(error.reshape(-1)[: burst.numel()] * scale.square())
-            .reshape(burst.shape)
-            .detach(),
+            values=values,
+            error_variance=error * scale.detach().square().to(error.device),
+            mean_square_error=float((values.detach() - burst.detach().to(values.device)).square().mean()),
             channel_uses=uses,
             pilot_uses=uses - self._resource_elements(burst.numel()),
-            effective_sinr_db=10 * math.log10(2 ** float(capacity.detach()) - 1),
+            effective_sinr_db=10 * math.log10(math.expm1(capacity)),
             snr_db=snr,
         )

@@ -1,8 +1,8 @@
 """The OFDM front end: data symbols in, equalised symbols and their noise variances out.
 
-Simulated in the frequency domain, as a receiver whose cyclic prefix covers the delay spread sees it: one
-complex coefficient a resource element, constant within an OFDM symbol. Inter-symbol and inter-carrier
-interference are therefore absent.
+Simulated in the frequency domain: one complex coefficient a resource element, constant within an OFDM
+symbol. What delays beyond the cyclic prefix and fading within a symbol add to that is counted as noise
+(`channels.ofdm.interference`).
 
 A burst is a run of consecutive slots on one fading realisation. In a slot, the streams' pilots share the
 pilot symbols as combs (Kronecker pattern): a stream sounds its subcarriers alone, and every resource element
@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from channels.ofdm.estimation import build_estimator
+from channels.ofdm.interference import interference_to_signal
+from channels.ofdm.receiver import equalise, post_equalisation_sinr, unbiased_error_variance
 from channels.propagation.base import frequency_response
 from channels.propagation.factory import build_channel_model
 from channels.randomness import derive_seed
@@ -32,9 +35,12 @@ class Equalised:
     """What the receiver has of one burst."""
 
     symbols: Tensor
-    """[num_slots, num_data_res, num_streams], complex: unbiased estimates of what was sent."""
+    """[num_slots, num_data_res, num_streams], complex: unbiased estimates of the unit-energy symbols."""
     noise_variance: Tensor
-    """Same shape, real: the variance of their error as the receiver believes it to be."""
+    """Same shape, real: the variance of their error as the receiver believes it to be, from its estimate of
+    the channel: what a demapper or a network is given."""
+    sinr: Tensor
+    """Same shape, real, linear: the SINR in truth, from the channel itself (`post_equalisation_sinr`)."""
 
 
 class OfdmFrontEnd:
@@ -44,12 +50,14 @@ class OfdmFrontEnd:
         self.spec = ofdm
         self._device = device
         self._model = build_channel_model(channel)
+        self.statistics = self._model.statistics()
+        self.interference = interference_to_signal(self.statistics, ofdm)
         self._precoder = _precoder(channel.num_tx_antennas, ofdm.num_streams)
         self._num_rx = channel.num_rx_antennas
         self._frequencies = _subcarrier_frequencies(ofdm)
         self._pilots = _pilot_sequence(ofdm).to(device)
         self._data_index = _data_order(ofdm).to(device)
-        self._estimator = build_estimator(ofdm, self._model.statistics, self._frequencies)
+        self._estimator = build_estimator(ofdm, self.statistics, self._frequencies)
 
     @property
     def num_data_res(self) -> int:
@@ -67,44 +75,66 @@ class OfdmFrontEnd:
         snr_db: Sequence[float],
         seeds: Sequence[int],
         first_slots: Sequence[int] | None = None,
+        amplitudes: Sequence[Tensor] | None = None,
     ) -> list[Equalised]:
         """Send bursts of data symbols, each over its own channel realisation.
 
         Args:
-            bursts: one complex tensor a burst, [num_slots, num_data_res, num_streams], which the caller has
-                scaled to unit mean energy.
+            bursts: one complex tensor a burst, [num_slots, num_data_res, num_streams], of unit mean energy.
             snr_db: Es/N0 a resource element and receive antenna, of each burst.
             seeds: the seed of each burst; it alone decides its channel and noise.
             first_slots: the slot of its realisation that each burst starts in; 0 by default.
+            amplitudes: what each burst's data symbols are multiplied by on the air, [num_slots,
+                num_data_res], known to the receiver, which divides by them; pilots stay at one. One by
+                default.
         """
         offsets = first_slots or [0] * len(bursts)
         num_slots = [len(burst) for burst in bursts]
-        x = torch.cat([self._to_grid(burst.to(self._device)) for burst in bursts])
+        x = torch.cat([burst.to(self._device) for burst in bursts])
+        amplitude = x.real.new_ones(x.shape[:2])
+        if amplitudes is not None:
+            amplitude = torch.cat([a.to(amplitude) for a in amplitudes])
         drawn = [
             self._draw(seed, start, count)
             for seed, start, count in zip(seeds, offsets, num_slots, strict=True)
         ]
         h = torch.cat([d[0] for d in drawn]).to(self._device)
         noise = torch.cat([d[1] for d in drawn]).to(self._device)
-        no = torch.tensor([10 ** (-snr / 10) for snr in snr_db]).repeat_interleave(torch.tensor(num_slots))
-        no = no.to(self._device)
-        y = torch.einsum("srltf,sltf->srtf", h.to(x.dtype), x) + no.sqrt()[:, None, None, None] * noise
+        levels, of_burst = np.unique(snr_db, return_inverse=True)
+        level = torch.from_numpy(np.repeat(of_burst, num_slots)).to(self._device)
+        no_of_level = self.noise_variance([float(snr) for snr in levels]).to(self._device)
+        no = no_of_level[level].float()
+        grid = self._to_grid(x * amplitude[..., None])
+        y = torch.einsum("srltf,sltf->srtf", h.to(x.dtype), grid) + no.sqrt()[:, None, None, None] * noise
         h_hat = h if self._estimator is None else self._estimator.estimate(self._pilot_estimates(y), no)
-        error_variance = self.error_variance(no)
-        symbols, variance = self._equalise(y, h_hat, error_variance, no)
-        return [
-            Equalised(s, v) for s, v in zip(symbols.split(num_slots), variance.split(num_slots), strict=True)
-        ]
+        # Once a noise level, not once a slot
+        error = self.error_variance(no_of_level)
+        believed = self._on_data(error.sum(dim=1)).float()[level]
+        unbiased = self._on_data(unbiased_error_variance(error, self.spec.num_streams)).float()[level]
+        symbols, variance = equalise(
+            self._on_data(y).transpose(1, 2),
+            self._on_data(h_hat.to(x.dtype)).permute(0, 3, 1, 2) * amplitude[..., None, None],
+            no[:, None] + believed * amplitude.square(),
+        )
+        sinr = post_equalisation_sinr(
+            self._on_data(h).permute(0, 3, 1, 2), unbiased, no[:, None], amplitude.detach().square().float()
+        )
+        parts = zip(*(t.split(num_slots) for t in (symbols, variance, sinr)), strict=True)
+        return [Equalised(*part) for part in parts]
+
+    def noise_variance(self, snr_db: Sequence[float]) -> Tensor:
+        """N0 at SNRs in dB, interference between symbols and carriers included, [len(snr_db)], float64."""
+        return 10 ** (-torch.tensor(snr_db, dtype=torch.float64) / 10) + self.interference
 
     def error_variance(self, no: Tensor) -> Tensor:
         """Variance of the channel estimate's error at noise variances `no` [slots].
 
-        [slots or 1, num_streams, num_ofdm_symbols, num_subcarriers]; zero with perfect CSI.
+        [slots, num_streams, num_ofdm_symbols, num_subcarriers], float64, on the device of `no`; zero with
+        perfect CSI.
         """
         if self._estimator is None:
-            return torch.zeros(
-                1, self.spec.num_streams, self.spec.num_ofdm_symbols, self.spec.num_subcarriers
-            )
+            shape = (self.spec.num_streams, self.spec.num_ofdm_symbols, self.spec.num_subcarriers)
+            return torch.zeros(len(no), *shape, dtype=torch.float64, device=no.device)
         return self._estimator.error_variance(no)
 
     def channel(self, seed: int, num_slots: int, first_slot: int = 0) -> Tensor:
@@ -173,21 +203,9 @@ class OfdmFrontEnd:
             combs.append(received[..., comb] / self._pilots[stream, :, comb].to(y.dtype))
         return torch.stack(combs, dim=2)
 
-    def _equalise(self, y: Tensor, h: Tensor, error_variance: Tensor, no: Tensor) -> tuple[Tensor, Tensor]:
-        """LMMSE on the data REs, bias removed: two tensors [slots, data REs, streams]."""
-        y = y.flatten(2)[..., self._data_index].transpose(1, 2)  # [slots, REs, rx]
-        h = h.to(y.dtype).flatten(3)[..., self._data_index].permute(0, 3, 1, 2)  # [slots, REs, rx, streams]
-        noise = no[:, None] + error_variance.flatten(2)[..., self._data_index].sum(dim=1)  # [slots, REs]
-        if h.shape[-2:] == (1, 1):
-            # The unbiased LMMSE estimate of a single symbol is the zero-forcing one
-            gain = h[..., 0].abs().square().clamp_min(1e-12)
-            return y * h[..., 0].conj() / gain, noise[..., None] / gain
-        from sionna.phy.mimo import lmmse_equalizer
-
-        covariance = torch.diag_embed(noise[..., None].expand(*noise.shape, h.shape[-2])).to(y.dtype)
-        precision = "double" if y.dtype == torch.complex128 else "single"
-        symbols, variance = lmmse_equalizer(y, h, covariance, whiten_interference=True, precision=precision)
-        return symbols, variance
+    def _on_data(self, grid: Tensor) -> Tensor:
+        """Values of the data REs, in their order: [..., symbols, subcarriers] to [..., REs]."""
+        return grid.flatten(-2)[..., self._data_index]
 
 
 def _subcarrier_frequencies(spec: OfdmSpec) -> Tensor:

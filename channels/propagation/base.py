@@ -25,6 +25,9 @@ class Statistics:
     """[num_paths], summing to one."""
     max_doppler_hz: float
     """Of a Jakes spectrum on every path."""
+    line_of_sight_power: float = 0.0
+    """The part of the first path's power that doesn't fade: a line of sight, with a single Doppler shift."""
+    line_of_sight_doppler_hz: float = 0.0
 
 
 class ChannelModel(Protocol):

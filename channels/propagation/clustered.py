@@ -76,8 +76,14 @@ class Tdl:
         return torch.from_numpy(gains), self._delays[None]
 
     def statistics(self) -> Statistics:
-        """See `ChannelModel`; the line of sight of profiles D and E counts as a Jakes path."""
-        return Statistics(self._delays, self._mean_powers, self._max_doppler_hz)
+        """See `ChannelModel`."""
+        return Statistics(
+            self._delays,
+            self._mean_powers,
+            self._max_doppler_hz,
+            self._los_power,
+            _LOS_DOPPLER * self._max_doppler_hz,
+        )
 
     def _draw(self, seeds: Sequence[int]) -> tuple[_Singles, _Singles, _Singles]:
         """Angles of arrival [sinusoids, seeds, taps], phases [sinusoids, seeds, rx, tx, taps], phases of the

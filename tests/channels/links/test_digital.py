@@ -221,9 +221,9 @@ def throughput(combining, rounds, snr_db):
 
 def test_harq_raises_throughput_and_lowers_residual_errors():
     (single, single_bler), (chase, chase_bler), (ir, ir_bler) = (
-        throughput("chase", 1, 7.0),
-        throughput("chase", 4, 7.0),
-        throughput("incremental-redundancy", 4, 7.0),
+        throughput("chase", 1, 6.5),
+        throughput("chase", 4, 6.5),
+        throughput("incremental-redundancy", 4, 6.5),
     )
     assert single_bler > 0.4 > 0.1 > chase_bler >= ir_bler
     assert ir > chase > single

@@ -1,9 +1,13 @@
+import warnings
+
 import pytest
 import torch
 from sionna.phy.ofdm import LSChannelEstimator, PilotPattern, ResourceGrid
 
-from channels.ofdm.estimation import LeastSquaresEstimator
+from channels.ofdm.correlation import components
+from channels.ofdm.estimation import prefix_weights
 from channels.ofdm.front_end import OfdmFrontEnd
+from channels.propagation.factory import build_channel_model
 from channels.spec import ChannelSpec, OfdmSpec
 
 
@@ -30,24 +34,75 @@ def test_equals_sionnas_interpolation(csi, kind, streams):
     front_end = OfdmFrontEnd(channel, spec)
     y = torch.randn(3, 2, 14, 48, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
     no = torch.full((3,), 0.1)
-    h = front_end._estimator.estimate(front_end._pilot_estimates(y), no)
+    h = front_end._estimator.interpolate(front_end._pilot_estimates(y))
     reference, _ = LSChannelEstimator(grid_of(front_end, spec), kind, device="cpu")(y[:, None], no)
     torch.testing.assert_close(h, reference[:, 0, :, 0], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("csi", ["ls-linear", "ls-nearest"])
+@pytest.mark.parametrize("csi", ["ls-cp", "ls-linear", "ls-nearest", "lmmse"])
 @pytest.mark.parametrize("streams", [1, 4])
-def test_error_variance_on_a_constant_channel(csi, streams):
+def test_error_variance_on_a_flat_channel(csi, streams):
     spec = OfdmSpec(num_subcarriers=24, num_streams=streams, csi=csi)
-    estimator, slots, no = LeastSquaresEstimator(spec), 4000, 0.2
+    channel = ChannelSpec(model="rayleigh", num_tx_antennas=streams, num_rx_antennas=streams)
+    estimator, slots, no = OfdmFrontEnd(channel, spec)._estimator, 4000, 0.2
     generator = torch.Generator().manual_seed(0)
     shape = (slots, 1, streams, 2, 24 // streams)
     noise = torch.randn(shape, dtype=torch.complex64, generator=generator) * (no / streams) ** 0.5
-    no_of_slots = torch.full((slots,), no)
-    h, variance = estimator.estimate(1 + noise, no_of_slots), estimator.error_variance(no_of_slots)
-    measured = (h[:, 0] - 1).abs().square()
+    gain = torch.randn(slots, 1, streams, 1, 1, dtype=torch.complex64, generator=generator) / streams**0.5
+    h = estimator.estimate(gain + noise, torch.full((slots,), no))
+    variance = estimator.error_variance(torch.tensor([no]))[0]
+    error = h - gain
     # The mean of 4000 exponential variables is within 5 standard errors of its expectation
-    assert ((measured.mean(0) / variance[0] - 1).abs() < 5 / slots**0.5).all()
+    assert ((error[:, 0].abs().square().mean(0) / variance - 1).abs() < 5 / slots**0.5).all()
+    # and the error tells nothing of the estimate
+    correlation = (error * h.conj())[:, 0].mean(0).abs() / (h.abs() * error.abs())[:, 0].mean(0)
+    assert (correlation < 5 / slots**0.5).all()
+
+
+@pytest.mark.parametrize("csi", ["ls-cp", "ls-linear", "ls-nearest", "lmmse"])
+@pytest.mark.parametrize(
+    ("model", "speed_kmh", "snr_db"),
+    [("tdl-a", 3, 0), ("tdl-a", 120, 20), ("tdl-a", 350, 10), ("tdl-a", 500, 20), ("tdl-d", 350, 15)],
+)
+def test_noise_variance_is_the_true_one_at_any_speed(csi, model, speed_kmh, snr_db):
+    spec, bursts = OfdmSpec(num_subcarriers=24, csi=csi), 300
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of interference between carriers
+        front_end = OfdmFrontEnd(ChannelSpec(model=model, speed_kmh=speed_kmh), spec)
+    generator = torch.Generator().manual_seed(1)
+    quadrants = torch.randint(0, 4, (bursts, 1, front_end.num_data_res, 1), generator=generator)
+    x = torch.exp(1j * torch.pi / 2 * quadrants).to(torch.complex64)
+    received = front_end.send([*x], [snr_db] * bursts, range(bursts))
+    error = torch.stack([r.symbols for r in received]) - x
+    believed = torch.stack([r.noise_variance for r in received])
+    assert float((error.abs().square() / believed).mean()) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(("subcarriers", "streams"), [(288, 1), (48, 2), (1152, 1)])
+def test_delays_inside_the_prefix_survive_the_projection_and_most_noise_does_not(subcarriers, streams):
+    spec = OfdmSpec(num_subcarriers=subcarriers, num_streams=streams)
+    frequencies = 30e3 * torch.arange(subcarriers, dtype=torch.float64)
+    comb = frequencies[::streams]
+    weights = prefix_weights(spec, frequencies, comb)
+    delays = torch.linspace(0, spec.cyclic_prefix_s, 40, dtype=torch.float64)
+    wanted, known = (torch.exp(-2j * torch.pi * f[:, None] * delays) for f in (frequencies, comb))
+    missed = (weights @ known - wanted).abs().square().mean(0)
+    assert float(missed.max()) < 10**-3.5
+    # White noise keeps a share of (dimensions of the space) / (subcarriers): 7 %, margins, the band's edges
+    noise = float(weights.abs().square().sum(1).mean()) / streams
+    assert noise < 144 / 2048 * 17 / 16 + 8 / subcarriers
+
+
+def test_statistics_with_a_line_of_sight_are_those_of_the_draws():
+    spec = ChannelSpec(model="tdl-d", speed_kmh=200)
+    model = build_channel_model(spec)
+    step = OfdmSpec().symbol_duration_s
+    gains = model.impulse_responses(range(3000), 14, step)[0][:, 0, 0]
+    measured = (gains.sum(1)[:, :1].conj() * gains.sum(1)).mean(0)
+    expected = sum(
+        part.powers.sum() * part.in_time(step * torch.arange(14)) for part in components(model.statistics())
+    )
+    torch.testing.assert_close(measured, expected.to(torch.complex64), atol=0.03, rtol=0)
 
 
 @pytest.mark.parametrize("streams", [1, 2])

@@ -5,7 +5,16 @@ from sionna.phy.mimo import StreamManagement
 from sionna.phy.ofdm import LMMSEEqualizer, PilotPattern, ResourceGrid
 
 from channels.ofdm.front_end import OfdmFrontEnd, _data_order
+from channels.ofdm.receiver import equalise
 from channels.spec import ChannelSpec, OfdmSpec
+
+
+def qpsk(bursts, front_end):
+    """Bursts of one slot."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (bursts, 1, front_end.num_data_res, front_end.spec.num_streams)
+    quadrants = torch.randint(0, 4, shape, generator=generator)
+    return torch.exp(1j * torch.pi / 2 * quadrants).to(torch.complex64)
 
 
 @pytest.mark.parametrize("streams", [1, 2, 4])
@@ -27,7 +36,10 @@ def test_equaliser_equals_sionnas(tx, rx, streams):
     generator = torch.Generator().manual_seed(0)
     y = torch.randn(2, rx, 14, 24, dtype=torch.complex64, generator=generator)
     error, no = torch.full((2, streams, 14, 24), 0.02), torch.tensor([0.1, 0.3])
-    symbols, variance = front_end._equalise(y, h, error, no)
+    noise = (no[:, None, None] + error.sum(1)).flatten(1)[:, front_end._data_index]
+    symbols, variance = equalise(
+        front_end._on_data(y).transpose(1, 2), front_end._on_data(h).permute(0, 3, 1, 2), noise
+    )
 
     mask = np.zeros((1, streams, 14, 24))
     mask[:, :, [2, 11]] = 1
@@ -63,3 +75,42 @@ def test_sampled_channel_is_the_channel():
     every_seventh = torch.arange(0, 288, 7)
     sampled = front_end.sampled_channels([8, 1], [0, 0], 3, 1, every_seventh)[1]
     torch.testing.assert_close(sampled[:, :, :, 0], front_end.channel(1, 3)[:, :, :, 0][..., every_seventh])
+
+
+@pytest.mark.parametrize("snr_db", [-20.0, 0.0, 20.0])
+@pytest.mark.parametrize("csi", ["ls-cp", "ls-linear", "lmmse"])
+def test_sinr_is_what_the_matched_filters_output_has(snr_db, csi):
+    # Over AWGN all resource elements meet the same. Where the estimate is mostly noise, |h_hat|^2 would say
+    # 15 dB too much
+    front_end = OfdmFrontEnd(ChannelSpec(model="awgn"), OfdmSpec(num_subcarriers=96, csi=csi))
+    bursts = 400
+    x = qpsk(bursts, front_end)
+    received = front_end.send([*x], [snr_db] * bursts, range(bursts))
+    output = torch.stack([r.symbols / r.noise_variance for r in received]) * x.conj()
+    # What the estimate's error does to the amplitude is known to the receiver; half of the noise is imaginary
+    measured = float(output.real.mean()) ** 2 / (2 * float(output.imag.square().mean()))
+    sinr = float(torch.stack([r.sinr for r in received]).mean())
+    assert 10 * np.log10(measured) == pytest.approx(10 * np.log10(sinr), abs=0.5)
+
+
+def test_amplitudes_are_in_the_noise_variance():
+    spec, bursts = OfdmSpec(num_subcarriers=48, csi="ls-linear"), 200
+    front_end = OfdmFrontEnd(ChannelSpec(model="tdl-a"), spec)
+    x = qpsk(bursts, front_end)
+    for boost_db in (-6, 6, 10):
+        amplitude = torch.full((1, front_end.num_data_res), 10 ** (boost_db / 20))
+        received = front_end.send([*x], [0.0] * bursts, range(bursts), amplitudes=[amplitude] * bursts)
+        error = torch.stack([r.symbols for r in received]) - x
+        believed = torch.stack([r.noise_variance for r in received])
+        assert float((error.abs().square() / believed).mean()) == pytest.approx(1, abs=0.05)
+
+
+def test_perfect_csi_stays_on_the_device():
+    # The meta device refuses to be indexed by, or mixed with, what is on the CPU, as a GPU does
+    no = torch.ones(2, device="meta")
+    front_end = OfdmFrontEnd(ChannelSpec(model="awgn"), OfdmSpec(csi="perfect"), device="meta")
+    assert front_end.error_variance(no).device.type == "meta"
+    (received,) = front_end.send(
+        [torch.ones(1, front_end.num_data_res, 1, dtype=torch.complex64)], [0.0], [0]
+    )
+    assert {t.device.type for t in (received.symbols, received.noise_variance, received.sinr)} == {"meta"}
