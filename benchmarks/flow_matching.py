@@ -23,8 +23,8 @@ from flow_stage import FlowStage
 
 from semcom.provenance import provenance
 from semcom.train.loop import Trained, run
-from semcom.train.registry import TrainingRun, surroundings
-from semcom.train.stages.decoder import DecoderStage
+from semcom.train.stages.decoder import DecoderStage, surroundings
+from semcom.train.training_run import TrainingRun
 
 RESULTS = Path(__file__).parent / "results"
 _PROFILE = Path(__file__).parent.parent / "semcom" / "profiles" / "tiny"

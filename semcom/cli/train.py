@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from semcom.cli.errors import one_line_errors
-
-
-class StageName(enum.StrEnum):
-    """Stages of the embedded profile, in training order."""
-
-    KEY_CODEC = "key_codec"
-    ENHANCER = "enhancer"
-    QUANTISE = "quantise"
-    DECODER = "decoder"
-    PERCEPTUAL = "perceptual"
-    JOINT = "joint"
-    CHANNEL = "channel"
-    SEGMENTER = "segmenter"
-    CAPTIONER = "captioner"
-    DEEPJSCC = "deepjscc"
+from semcom.train.registry import run_stage, stage_names
 
 
 def train(
-    stage: Annotated[StageName, typer.Argument(help="Stage to train.")],
-    data: Annotated[list[str], typer.Option(help="Folder of photos or quoted pattern; repeatable.")],
-    validation: Annotated[list[str], typer.Option(help="The same, for the fixed validation split.")],
+    stage: Annotated[str, typer.Argument(help="Stage to train.", click_type=click.Choice(stage_names()))],
     profile: Annotated[Path, typer.Option(help="Profile folder that the result is written to.")],
+    data: Annotated[
+        list[str] | None, typer.Option(help="Folder of photos or quoted pattern; repeatable.")
+    ] = None,
+    validation: Annotated[
+        list[str] | None, typer.Option(help="The same, for the fixed validation split.")
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Training time, resumed runs together.", min=0.1)] = 60.0,
     runs: Annotated[Path, typer.Option(help="Folder of checkpoints and logs.")] = Path("runs/train"),
     seed: Annotated[int, typer.Option(help="Of data order and augmentation.")] = 0,
@@ -41,8 +31,8 @@ def train(
     ] = 1.0,
 ) -> None:
     """Train one stage and write its weights and card to a profile."""
-    from semcom.train.registry import TrainingRun, run_stage
+    from semcom.train.training_run import TrainingRun
 
-    run = TrainingRun(data, validation, profile, minutes, runs / stage.value, seed, resume, share)
+    run = TrainingRun(data or [], validation or [], profile, minutes, runs / stage, seed, resume, share)
     with one_line_errors():
-        run_stage(stage.value, run)
+        run_stage(stage, run)

@@ -64,7 +64,7 @@ def test_captions_are_read_with_their_photos(captioned):
 @pytest.mark.parametrize(
     ("line", "error", "named"),
     [
-        ('{"image": "gone.png", "captions": []}', FileNotFoundError, "gone.png"),
+        ('{"image": "gone.png", "captions": []}', ValueError, "gone.png"),
         ('{"image": "r.png"}', ValueError, "line 1: needs image and captions"),
         ("not json", ValueError, "line 1: needs image and captions"),
     ],

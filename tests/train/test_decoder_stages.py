@@ -18,15 +18,17 @@ from semcom.networks.key_transform import KeyTransform
 from semcom.profile import Profile, write_part
 from semcom.receiver.quantization import Quantization
 from semcom.semantic import receiver_networks
+from semcom.streams.caption import CaptionCoder
 from semcom.train import loop
-from semcom.train import registry as stages
 from semcom.train.adversary import Adversary, ProjectedHeads
+from semcom.train.data.crops import list_photos
 from semcom.train.data.decoder_data import BATCH, SCENES, GuidedCrops, is_scene
-from semcom.train.registry import TrainingRun, run_stage
-from semcom.train.stages import decoder, joint
-from semcom.train.stages import quantise as recovery
+from semcom.train.registry import run_stage
+from semcom.train.stages import decoder, joint, quantise
 from semcom.train.stages.channel import ChannelStage, erased
 from semcom.train.stages.enhancer import refine
+from semcom.train.training_run import TrainingRun
+from semcom.transmitter.features import FeatureExtractor
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def small_profile(tmp_path_factory):
     """The shipped profile with an enhancer of one block."""
-    folder = copytree(stages.Profile.open("tiny")._folder, tmp_path_factory.mktemp("profiles") / "small")
+    folder = copytree(Profile.open("tiny")._folder, tmp_path_factory.mktemp("profiles") / "small")
     torch.manual_seed(0)
     write_part(folder, "enhancer", {"num_blocks": 1}, Enhancer(1).state_dict(), {"stage": "enhancer"})
     ranges = Profile.open(folder).tensors("enhancer_ranges")
@@ -57,8 +59,8 @@ def few_steps(monkeypatch):
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: 60.0 * next(ticks)))
     monkeypatch.setattr(decoder, "DISTSNetwork", LPIPSNetwork)
     monkeypatch.setattr(decoder, "_VALIDATION_SAMPLES", BATCH)
-    monkeypatch.setattr(recovery, "_VALIDATION_BATCHES", 1)
-    monkeypatch.setattr(stages, "_CALIBRATION_CROPS", 2)
+    monkeypatch.setattr(quantise, "_VALIDATION_BATCHES", 1)
+    monkeypatch.setattr(quantise, "_CALIBRATION_CROPS", 2)
     monkeypatch.setattr(joint, "DISTSNetwork", LPIPSNetwork)
     monkeypatch.setattr(joint, "_VALIDATION_PHOTOS", 1)
     monkeypatch.setattr(joint, "_VALIDATION_BATCH", 1)
@@ -183,9 +185,9 @@ def test_heads_look_at_what_the_picture_was_made_from():
 def test_a_batch_ends_in_scenes_and_words_come_with_features(photos):
     assert [is_scene(i) for i in range(BATCH)] == [False] * (BATCH - SCENES) + [True] * SCENES
     profile = Profile.open("tiny")
-    vocabulary = stages.CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
-    extractor = stages.FeatureExtractor(profile.build("backbone", EfficientNetLite0))
-    files = stages.list_photos([photos])
+    vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
+    extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
+    files = list_photos([photos])
     samples = [GuidedCrops(files, vocabulary, extractor, seed=2)[i] for i in range(BATCH)]
     for sample in samples:
         assert bool(sample["has_words"]) == bool(sample["features"].any())
@@ -247,7 +249,7 @@ def flow_batch(count):
 
 def test_the_true_picture_has_no_velocity_error_and_grey_has_that_of_theory(wanted):
     """At t the velocity of a prediction that is off by d is off by d / (1 - t)."""
-    stage, batch = FlowStage(stages.surroundings(wanted)), flow_batch(4)
+    stage, batch = FlowStage(decoder.surroundings(wanted)), flow_batch(4)
     truth, time = batch["target"] - 0.5, torch.full((4,), 0.5)
     exact = SimpleNamespace(decoder=lambda *_: truth)
     grey = SimpleNamespace(decoder=lambda *_: torch.zeros_like(truth))
@@ -257,7 +259,7 @@ def test_the_true_picture_has_no_velocity_error_and_grey_has_that_of_theory(want
 
 
 def test_flow_trains_the_unet_and_the_decoder_can_start_from_it(wanted):
-    around = stages.surroundings(wanted)
+    around = decoder.surroundings(wanted)
     stage = FlowStage(around)
     before = {name: value.clone() for name, value in stage.model.state_dict().items()}
     trained = loop.run(stage, wanted.folder, 3.0, 0, resume=False)

@@ -34,7 +34,7 @@ def test_samples_depend_on_seed_and_index_alone(photos):
 
 
 def test_starts_as_a_projection_on_the_photos_main_directions(photos, monkeypatch):
-    monkeypatch.setattr("semcom.train.deepjscc._TRANSFORM_PHOTOS", 12)
+    monkeypatch.setattr("semcom.train.stages.deepjscc._TRANSFORM_PHOTOS", 12)
     codec = DeepJSCC(width=16)
     start_from_transform(codec, photos)
     crops = PhotoCrops(photos, seed=2)

@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 def test_photos_with_masks_are_found(folder):
     found = list_masked(folder)
     assert [len(entry.labels) for entry in found] == [1, 1, 2]
-    with pytest.raises(FileNotFoundError, match="no photo with a mask"):
+    with pytest.raises(ValueError, match="no photo with a mask"):
         list_masked(folder.parent / "nowhere")
 
 

@@ -114,5 +114,5 @@ def test_crops_depend_on_seed_and_index_alone(tmp_path):
 
 
 def test_a_folder_without_photos_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+    with pytest.raises(ValueError, match=str(tmp_path)):
         list_photos([str(tmp_path)])

@@ -41,7 +41,7 @@ def read_captions(sources: Sequence[str | Path]) -> CaptionedPhotos:
     """Photos and captions of `.jsonl` files.
 
     Raises:
-        FileNotFoundError: a file or a picture it names is missing.
+        ValueError: a picture that it names is missing, or
         ValueError: a line is not as described above.
     """
     parts = [_read_file(Path(source)) for source in sources]
@@ -63,7 +63,7 @@ def _read_file(path: Path) -> CaptionedPhotos:
             raise ValueError(f"{path}, line {number}: needs image and captions ({error})") from error
     missing = next((photo for photo in photos if not photo.is_file()), None)
     if missing is not None:
-        raise FileNotFoundError(f"{path} names {missing}, which is not there")
+        raise ValueError(f"{path} names {missing}, which is not there")
     return CaptionedPhotos(photos, captions)
 
 

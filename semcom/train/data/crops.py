@@ -35,15 +35,17 @@ def list_photos(sources: Sequence[str]) -> list[Path]:
     """Photos in folders (searched recursively) and glob patterns, sorted.
 
     Raises:
-        FileNotFoundError: a source holds no photo.
+        ValueError: no source, or one that holds no photo.
     """
+    if not sources:
+        raise ValueError("this stage needs photos: give --data FOLDER and --validation OTHER_FOLDER")
     photos: list[Path] = []
     for source in sources:
         folder = Path(source)
         found = folder.rglob("*") if folder.is_dir() else _expand(source)
         matches = [path for path in found if path.suffix.lower() in PHOTO_SUFFIXES]
         if not matches:
-            raise FileNotFoundError(f"no photo in {source}: give a folder of pictures or a quoted pattern")
+            raise ValueError(f"no photo in {source}: give a folder of pictures or a quoted pattern")
         photos.extend(matches)
     return sorted(set(photos))
 

@@ -47,7 +47,7 @@ def list_masked(source: str | Path) -> list[MaskedPhoto]:
     """Photos with label maps in a folder, sorted.
 
     Raises:
-        FileNotFoundError: there are none.
+        ValueError: there are none.
     """
     found = []
     for photo in sorted(p for p in Path(source).glob("*") if p.suffix.lower() in _PHOTO_SUFFIXES):
@@ -56,7 +56,7 @@ def list_masked(source: str | Path) -> list[MaskedPhoto]:
         if labels:
             found.append(MaskedPhoto(photo, tuple(labels)))
     if not found:
-        raise FileNotFoundError(f"no photo with a mask in {source}: expected x.webp beside x.png or x_0.png")
+        raise ValueError(f"no photo with a mask in {source}: expected x.webp beside x.png or x_0.png")
     return found
 
 

@@ -1,21 +1,19 @@
 """Stage `backbone`: nothing is trained, the published EfficientNet-Lite0 becomes a file of the profile.
 
-    python -m semcom.train.stages.backbone FOLDER
+    semcom train backbone --profile FOLDER
 
 adds the part `backbone` with its card to the profile FOLDER.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from semcom import pretrained
 from semcom.profile import write_part
+from semcom.train.training_run import TrainingRun
 
 
-def main(folder: Path) -> None:
-    """Adds the part to the profile `folder`."""
+def train(wanted: TrainingRun) -> None:
+    """Adds the part `backbone` to the profile."""
     part, weights = pretrained.PARTS["efficientnet-lite0"], pretrained.load("efficientnet-lite0")
     card = {
         "model": "EfficientNet-Lite0, ImageNet classifier, batch norms folded",
@@ -26,10 +24,6 @@ def main(folder: Path) -> None:
         "training_data": "ImageNet-1k (the authors'); nothing was trained here",
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "precision": "float16 on disk, computed in float32",
-        "command": "python -m semcom.train.stages.backbone semcom/profiles/tiny",
+        "command": "semcom train backbone --profile semcom/profiles/tiny",
     }
-    write_part(folder, "backbone", {}, weights, card)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    write_part(wanted.profile, "backbone", {}, weights, card)

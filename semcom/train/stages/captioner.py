@@ -21,9 +21,12 @@ from torch.utils.data import Dataset
 
 from semcom.metrics.caption_similarity import caption_similarity
 from semcom.networks.captioner import GRID, Captioner, cell_features
+from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.profile import Profile, write_part
 from semcom.streams.caption import CaptionCoder, NGrams
 from semcom.streams.coding.vocabulary import END, Vocabulary
-from semcom.train.data.caption_data import CaptionedPhotos, cached_features
+from semcom.train.data.caption_data import CaptionedPhotos, cached_features, read_captions
+from semcom.train.training_run import TrainingRun, card_of, train_stage
 from semcom.transmitter.features import FeatureExtractor
 
 VOCABULARY_SIZE = 3000
@@ -180,3 +183,28 @@ def _words(text: str) -> str:
 def _ids(vocabulary: Vocabulary, text: str) -> list[int]:
     """Token ids; what cannot be spelt is left out."""
     return [piece for piece in vocabulary.split(text) if isinstance(piece, int)]
+
+
+def train(wanted: TrainingRun) -> None:
+    """Trains the parts `captioner` and `vocabulary`."""
+    photos, held_out = read_captions(wanted.data), read_captions(wanted.validation)
+    profile, start, earlier = Profile.open(wanted.profile), None, None
+    extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
+    if "captioner" in profile:
+        vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
+        start, earlier = profile.tensors("captioner"), profile.card("captioner")
+    else:
+        vocabulary = learn_vocabulary(photos)
+    stage = CaptionerStage(extractor, vocabulary, photos, held_out, wanted.folder, wanted.seed, start)
+    trained = train_stage(stage, wanted)
+    captioner = cast(Captioner, trained.model)
+    coder = learn_coder(vocabulary, photos, stage.write_training_captions(captioner))
+    card = card_of(stage, trained, wanted, len(photos.photos)) | {
+        "started_from": "EfficientNet-Lite0 (Apache-2.0), the frozen part `backbone`; decoder from scratch",
+        "losses": "cross-entropy with label smoothing 0.1",
+        "earlier_run": earlier,
+    }
+    config = {"vocabulary_size": len(vocabulary)}
+    write_part(wanted.profile, "captioner", config, captioner.weights(), card)
+    tables = "vocabulary and n-gram counts of the training captions and of the captioner's own captions"
+    write_part(wanted.profile, "vocabulary", {}, coder.tensors(), card | {"holds": tables})

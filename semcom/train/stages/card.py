@@ -1,6 +1,6 @@
 """Stage `card`: how often a level of the colour card differs by how much from its neighbours.
 
-    python -m semcom.train.stages.card ../shared/data/photos/train
+    semcom train card --data ../shared/data/photos/train --profile tiny
 
 writes `semcom/streams/card_tables.json`.
 """
@@ -8,7 +8,6 @@ writes `semcom/streams/card_tables.json`.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from semcom.picture.pixels import to_tensor
 from semcom.streams import card
 from semcom.train.data.crops import list_photos
 from semcom.train.tables import integers
+from semcom.train.training_run import TrainingRun
 
 _PRIOR = 0.5  # added to every count
 
@@ -36,11 +36,7 @@ def count(photos: Sequence[Path]) -> dict[str, list[int]]:
     return {name: integers(weights).tolist() for name, weights in counts.items()}
 
 
-def main(sources: Sequence[str]) -> None:
+def train(wanted: TrainingRun) -> None:
     """Writes the tables."""
     target = Path(card.__file__).with_name("card_tables.json")
-    target.write_text(json.dumps(count(list_photos(sources)), separators=(",", ":")) + "\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    target.write_text(json.dumps(count(list_photos(wanted.data)), separators=(",", ":")) + "\n")

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from semcom.networks.mgdd import Guidance
+from semcom.profile import Profile, write_part
 from semcom.receiver import adapters
 from semcom.receiver.concealment import GREY
 from semcom.streams.key import PHASES
 from semcom.train.data.decoder_data import BATCH
-from semcom.train.stages.decoder import DecoderStage, Guided, Surroundings
+from semcom.train.stages.decoder import DecoderStage, Guided, Surroundings, guided_tensors, surroundings
+from semcom.train.training_run import TrainingRun, card_of, train_stage
 
 RANK = 8
 _SNR_DB = (0.0, 25.0)
@@ -74,3 +76,17 @@ def erased(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "has_words": batch["has_words"] * arrives(1)[:, 0],
         "scene_card": GREY + card * (batch["scene_card"] - GREY),
     }
+
+
+def train(wanted: TrainingRun) -> None:
+    """Trains the part `decoder_adapters`."""
+    around = surroundings(wanted)
+    stage = ChannelStage(around, guided_tensors(Profile.open(wanted.profile)))
+    trained = train_stage(stage, wanted)
+    card = card_of(stage, trained, wanted, len(around.photos)) | {
+        "started_from": "nothing; beside the frozen part `decoder`",
+        "losses": "LPIPS-Alex + L1 + DISTS (2 of 8), of samples that lost packets and were sent with noise",
+        "rank": RANK,
+    }
+    assert isinstance(trained.model, Guided)
+    write_part(wanted.profile, "decoder_adapters", {}, adapters.tensors(trained.model.decoder), card)

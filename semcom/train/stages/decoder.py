@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,19 @@ from torch.utils.data import Dataset, default_collate
 
 from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
+from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import KeyTransform
 from semcom.networks.mgdd import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
 from semcom.networks.pseudo_words import PseudoWordEncoder
+from semcom.profile import Profile, write_part
+from semcom.receiver.int8 import with_int8_trunk
+from semcom.streams.caption import CaptionCoder
 from semcom.streams.coding.vocabulary import Vocabulary
+from semcom.train.data.crops import list_photos
 from semcom.train.data.decoder_data import BATCH, SCENES, GuidedCrops
 from semcom.train.stages.enhancer import refine, texture_planes
+from semcom.train.training_run import TrainingRun, card_of, train_stage
 from semcom.transmitter.features import FeatureExtractor
 
 _NUM_WORDS = (16, 16, 16, 8, 4, 32, 64, 0)
@@ -177,3 +183,41 @@ class DecoderStage:
                     rows.setdefault(f"{name}_{kind}_{label}{suffix}", []).append(values)
             shift = (output[part] - target[part]).mean((2, 3))
             rows.setdefault(f"colour_shift_{kind}{suffix}", []).append(shift)
+
+
+def train(wanted: TrainingRun) -> None:
+    """Trains the parts `decoder` and `pseudo_words`."""
+    around = surroundings(wanted)
+    stage = DecoderStage(around)
+    trained = train_stage(stage, wanted)
+    card = card_of(stage, trained, wanted, len(around.photos))
+    write_guided(wanted, trained.model, card | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"})
+
+
+def surroundings(wanted: TrainingRun) -> Surroundings:
+    """Frozen networks of the profile, and the photos, for stages of the decoder."""
+    profile = Profile.open(wanted.profile)
+    enhancer, transform = profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform)
+    if "enhancer_ranges" in profile:  # integers: training runs the enhancer once per sample
+        enhancer = with_int8_trunk(enhancer, profile.tensors("enhancer_ranges"))
+    vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
+    extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
+    photos, validation = list_photos(wanted.data), list_photos(wanted.validation)
+    return Surroundings(photos, validation, enhancer, transform, vocabulary, extractor)
+
+
+def guided_tensors(profile: Profile) -> dict[str, Tensor]:
+    """State of `Guided`."""
+    return {
+        f"{name}.{key}": value
+        for name, part in (("words", "pseudo_words"), ("decoder", "decoder"))
+        for key, value in profile.tensors(part).items()
+    }
+
+
+def write_guided(wanted: TrainingRun, model: nn.Module, card: dict[str, Any]) -> None:
+    """Writes the parts `decoder` and `pseudo_words`."""
+    assert isinstance(model, Guided)
+    config = {"vocabulary": model.decoder.text.config.vocab_size}
+    write_part(wanted.profile, "decoder", config, model.decoder.state_dict(), card)
+    write_part(wanted.profile, "pseudo_words", {}, model.words.state_dict(), card)

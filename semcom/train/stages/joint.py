@@ -21,7 +21,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -30,21 +30,27 @@ from torch.utils.data import Dataset, default_collate
 
 from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
+from semcom.networks.captioner import Captioner
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import LATENTS, USUAL_FINENESS, KeyTransform
 from semcom.networks.mgdd import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
 from semcom.networks.pseudo_words import GRID, PseudoWordEncoder
 from semcom.picture import grain
+from semcom.profile import Profile, write_part
 from semcom.receiver.concealment import GREY
 from semcom.receiver.int8 import observe
+from semcom.streams.caption import CaptionCoder
 from semcom.train.adversary import Adversary, ProjectedHeads, strength
 from semcom.train.as_integers import as_integers
-from semcom.train.data.joint_data import CUTS, JointCrops, expanded
+from semcom.train.data.crops import list_photos
+from semcom.train.data.joint_data import CUTS, JointCrops, expanded, tokens, written_captions
 from semcom.train.precision import half_precision
 from semcom.train.stages.decoder import NOISIEST
 from semcom.train.stages.enhancer import JITTER, TEXTURE_LOST, any_fineness, refine, texture_planes
-from semcom.transmitter.features import FRAME
+from semcom.train.training_run import TrainingRun, card_of, train_stage
+from semcom.transmitter.captions import PhotoCaptioner
+from semcom.transmitter.features import FRAME, FeatureExtractor
 
 Rows = dict[str, list[Tensor]]
 Ranges = dict[str, Tensor]
@@ -332,3 +338,47 @@ def _per_crop(text: Tensor) -> Tensor:
 def _chance(like: Tensor, share: float) -> Tensor:
     """[B,1,1,1] 1 in this share of the cases, else 0."""
     return (torch.rand(len(like), 1, 1, 1, device=like.device) < share).float()
+
+
+_GPU_PHOTOS = 40  # a step: 40 GB
+
+
+def train(wanted: TrainingRun) -> None:
+    """Trains `enhancer`, `key_transform`, `decoder` and `pseudo_words` together."""
+    profile = Profile.open(wanted.profile)
+    photos, validation = list_photos(wanted.data), list_photos(wanted.validation)
+    vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
+    backbone = profile.build("backbone", EfficientNetLite0)
+    describer = PhotoCaptioner(backbone, profile.build("captioner", Captioner), vocabulary, beams=1)
+    captions = written_captions(
+        [*photos, *validation], describer, FeatureExtractor(backbone), wanted.folder / "captions.tsv"
+    )
+    chain = Chain(
+        profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform), len(vocabulary)
+    )
+    if "decoder" in profile:
+        chain.decoder.load_state_dict(profile.tensors("decoder"))
+        chain.words.load_state_dict(profile.tensors("pseudo_words"))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    size = _GPU_PHOTOS if device == "cuda" else 1
+    stage = JointStage(chain, backbone, photos, validation, tokens(captions, vocabulary), device, size)
+    earlier = profile.card("enhancer")
+    trained = train_stage(stage, wanted)
+    card = card_of(stage, trained, wanted, len(photos)) | {
+        "losses": "LPIPS-Alex + 0.25·L1 + 2.5·DISTS + 7·bits of key latents per pixel; scenes: see the stage",
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "earlier_run": earlier,
+    }
+    _write_chain(wanted.profile, trained.model, card)
+
+
+def _write_chain(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
+    """Parts of a profile that the stage `joint` trains."""
+    assert isinstance(model, Chain)
+    blocks = {"num_blocks": len(model.enhancer.trunk.body)}
+    write_part(folder, "enhancer", blocks, model.enhancer.state_dict(), card)
+    short = {name: value for name, value in card.items() if name != "earlier_run"}
+    write_part(folder, "key_transform", {}, model.transform.state_dict(), short)
+    write_part(folder, "pseudo_words", {}, model.words.state_dict(), short)
+    config = {"vocabulary": model.decoder.text.config.vocab_size}
+    write_part(folder, "decoder", config, model.decoder.state_dict(), short)

@@ -28,9 +28,12 @@ from semcom.networks.key_transform import (
     learn_basis,
     start_from_basis,
 )
+from semcom.profile import Profile, write_part
+from semcom.provenance import provenance
 from semcom.streams.key import LatentTables, packet_cells
-from semcom.train.data.crops import CodedCrops
+from semcom.train.data.crops import CodedCrops, list_photos
 from semcom.train.tables import fit_tables, mean_bits
+from semcom.train.training_run import DATA_TERMS, TrainingRun
 
 _CROP = 256
 _QUALITIES = (15, 40)
@@ -85,3 +88,30 @@ def _groups(latents: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         for packet in packet_cells(everywhere, 1)
         for cells in packet
     ]
+
+
+_KEY_CODEC_CROPS = 600
+
+
+def train(wanted: TrainingRun) -> None:
+    """Learns `key_tables`, and `key_transform` where the profile has none."""
+    photos = list_photos(wanted.data)
+    profile = Profile.open(wanted.profile)
+    known = profile.build("key_transform", KeyTransform) if "key_transform" in profile else None
+    learned = learn_key_codec(photos, _KEY_CODEC_CROPS, wanted.seed, known)
+    card = {
+        "stage": "key_codec",
+        "data": list(wanted.data),
+        "photos": len(photos),
+        "data_terms": DATA_TERMS,
+        "crops": _KEY_CODEC_CROPS,
+        "seed": wanted.seed,
+        "bits_per_cell": round(learned.bits_per_cell, 2),
+    } | provenance()
+    if known is None:
+        write_part(wanted.profile, "key_transform", {}, learned.transform.state_dict(), card)
+    tensors = {
+        "sets": torch.from_numpy(learned.tables.sets).short(),
+        "symbols": torch.from_numpy(learned.tables.symbols).short(),
+    }
+    write_part(wanted.profile, "key_tables", {}, tensors, card)

@@ -1,6 +1,6 @@
 """Stage `keymap`: counts the contexts of the key-map coder on masks of salient objects.
 
-    python -m semcom.train.stages.mask ../shared/data/masks/ecssd/train
+    semcom train mask --data ../shared/data/masks/ecssd/train --profile tiny
 
 writes `semcom/models/mask_counts.json`. Every mask counts at two cell sizes, with and without the
 limit on the key area, and mirrored.
@@ -9,8 +9,8 @@ limit on the key area, and mirrored.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from semcom.picture.grid import CELL
 from semcom.streams import mask as keymap
+from semcom.train.training_run import TrainingRun
 from semcom.transmitter.regions import cell_means, key_cells
 
 _STRENGTH = 250  # cells that the starting counts of one context weigh at most
@@ -50,11 +51,13 @@ def count(maps: Iterator[Tensor]) -> list[tuple[int, int]]:
     return list(zip(zeros, ones, strict=True))
 
 
-def main(folder: Path) -> None:
-    """Writes the table."""
+def train(wanted: TrainingRun) -> None:
+    """Writes the tables."""
     target = Path(keymap.__file__).with_name("mask_counts.json")
-    target.write_text(json.dumps(count(key_maps(folder)), separators=(",", ":")) + "\n")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    target.write_text(
+        json.dumps(
+            count(chain.from_iterable(key_maps(Path(source)) for source in wanted.data)),
+            separators=(",", ":"),
+        )
+        + "\n"
+    )

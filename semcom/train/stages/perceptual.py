@@ -15,10 +15,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.profile import Profile
 from semcom.train.adversary import Adversary, ProjectedHeads, strength
 from semcom.train.data.crops import CROP
 from semcom.train.data.decoder_data import SCENES
-from semcom.train.stages.decoder import CROPS, DecoderStage, Guided, Surroundings
+from semcom.train.stages.decoder import (
+    CROPS,
+    DecoderStage,
+    Guided,
+    Surroundings,
+    guided_tensors,
+    surroundings,
+    write_guided,
+)
+from semcom.train.training_run import TrainingRun, card_of, train_stage
 
 _WINDOW = CROP // 2  # DISTS of a random quarter of every crop costs as much as of a quarter of the crops
 _REDUCTION = 8
@@ -87,3 +97,18 @@ def _weighted(values: Tensor, weights: tuple[float, float]) -> Tensor:
     """Mean of [B] values, crops weighted by the first weight and scenes by the second."""
     crops, scenes = values.split((CROPS, SCENES))
     return torch.cat((weights[0] * crops, weights[1] * scenes)).mean()
+
+
+def train(wanted: TrainingRun) -> None:
+    """Trains the parts `decoder` and `pseudo_words` further."""
+    around, profile = surroundings(wanted), Profile.open(wanted.profile)
+    earlier = profile.card("decoder")
+    backbone = profile.build("backbone", EfficientNetLite0)
+    stage = PerceptualStage(around, guided_tensors(profile), backbone)
+    trained = train_stage(stage, wanted)
+    card = card_of(stage, trained, wanted, len(around.photos)) | {
+        "losses": "crops: LPIPS-Alex, L1, DISTS; scenes: L1, L1 at 1/8; all: projected adversary",
+        "earlier_run": earlier,
+    }
+    assert isinstance(trained.model, Rivals)
+    write_guided(wanted, trained.model.guided, card)

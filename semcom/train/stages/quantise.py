@@ -9,18 +9,33 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from semcom.networks.enhancer import Enhancer
+from semcom.networks.key_transform import KeyTransform
 from semcom.networks.mgdd import MultimodalDecoder, to_diffusion
+from semcom.profile import Profile, write_part
+from semcom.provenance import provenance
 from semcom.receiver import adapters
+from semcom.receiver.int8 import observe
 from semcom.receiver.quantization import round_to_nf4
+from semcom.train.data.crops import KeyCrops, list_photos
 from semcom.train.data.decoder_data import BATCH
-from semcom.train.stages.decoder import CROPS, NOISIEST, DecoderStage, Surroundings
-from semcom.train.stages.enhancer import texture_planes
+from semcom.train.stages.decoder import (
+    CROPS,
+    NOISIEST,
+    DecoderStage,
+    Surroundings,
+    guided_tensors,
+    surroundings,
+)
+from semcom.train.stages.enhancer import refine, texture_planes
+from semcom.train.training_run import DATA_TERMS, TrainingRun, card_of, train_stage
 
 Network = TypeVar("Network", bound=nn.Module)
 _ENHANCER_RANK, _DECODER_RANK = 4, 8
@@ -112,3 +127,46 @@ def _adapted(network: Network, rank: int, *kinds: type[nn.Conv2d | nn.Linear]) -
     adapters.attach(rounded, rank)
     adapters.start_from_error(rounded, network.state_dict())
     return rounded
+
+
+_CALIBRATION_CROPS = 48
+
+
+def train(wanted: TrainingRun) -> None:
+    """Ranges for int8, then adapters for NF4."""
+    _observe_ranges(wanted)
+    _recover(wanted)
+
+
+def _recover(wanted: TrainingRun) -> None:
+    profile = Profile.open(wanted.profile)
+    around = replace(surroundings(wanted), enhancer=profile.build("enhancer", Enhancer))
+    channel = profile.tensors("decoder_adapters") if "decoder_adapters" in profile else None
+    stage = RecoveryStage(around, guided_tensors(profile), channel)
+    trained = train_stage(stage, wanted)
+    card = card_of(stage, trained, wanted, len(around.photos)) | {
+        "started_from": "singular vectors of what NF4 loses of the weights",
+        "losses": "10·L1 + LPIPS-Alex to the exact networks' pictures",
+    }
+    assert isinstance(trained.model, Adapted)
+    write_part(wanted.profile, "enhancer_adapters_nf4", {}, adapters.tensors(trained.model.enhancer), card)
+    write_part(wanted.profile, "decoder_adapters_nf4", {}, adapters.tensors(trained.model.decoder), card)
+
+
+def _observe_ranges(wanted: TrainingRun) -> None:
+    profile, photos = Profile.open(wanted.profile), list_photos(wanted.data)
+    crops = KeyCrops(photos, wanted.seed)
+    transform, inputs = profile.build("key_transform", KeyTransform), []
+    for i in range(_CALIBRATION_CROPS):
+        sample = default_collate([crops[i]])
+        hci, detail, _ = refine(transform, sample)
+        inputs.append((hci, sample["quality"], detail, texture_planes(sample)))
+    ranges = observe(profile.build("enhancer", Enhancer), inputs)
+    card = {
+        "stage": "quantise",
+        "data": list(wanted.data),
+        "data_terms": DATA_TERMS,
+        "crops": _CALIBRATION_CROPS,
+        "seed": wanted.seed,
+    } | provenance()
+    write_part(wanted.profile, "enhancer_ranges", {}, ranges, card)

@@ -1,17 +1,15 @@
 """Stage `saliency`: nothing is trained, the published U²-Net-p weights become a file of the profile.
 
-    python -m semcom.train.stages.saliency FOLDER
+    semcom train saliency --profile FOLDER
 
 adds the part `saliency` with its card to the profile FOLDER. Needs the package `onnx` (extra `train`).
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from semcom import pretrained
 from semcom.profile import write_part
+from semcom.train.training_run import TrainingRun
 
 _CHECKED = {
     "against_onnxruntime": "4 Kodak photos at 320x320: largest difference 2.6e-5 with fp32 weights",
@@ -30,8 +28,8 @@ _CHECKED = {
 }
 
 
-def main(folder: Path) -> None:
-    """Adds the part to the profile `folder`."""
+def train(wanted: TrainingRun) -> None:
+    """Adds the part `saliency` to the profile."""
     part, weights = pretrained.PARTS["u2netp"], pretrained.load("u2netp")
     card = {
         "model": "U2-Net-p, salient-object detection, batch norms folded",
@@ -43,10 +41,6 @@ def main(folder: Path) -> None:
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "precision": "float16 on disk, computed in float32",
         "checked": _CHECKED,
-        "command": "python -m semcom.train.stages.saliency semcom/profiles/tiny",
+        "command": "semcom train saliency --profile semcom/profiles/tiny",
     }
-    write_part(folder, "saliency", {}, weights, card)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    write_part(wanted.profile, "saliency", {}, weights, card)

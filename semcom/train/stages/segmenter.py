@@ -16,7 +16,9 @@ from torchvision.ops import sigmoid_focal_loss
 
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.sam import TinySegmenter
-from semcom.train.data.segmenter_data import POINTS, MaskedPhoto, PromptedCrops
+from semcom.profile import Profile, write_part
+from semcom.train.data.segmenter_data import POINTS, MaskedPhoto, PromptedCrops, list_masked
+from semcom.train.training_run import TrainingRun, card_of, train_stage
 
 _FOCAL = 20.0
 _INITIAL_SEED = 0
@@ -130,3 +132,17 @@ def iou(logits: Tensor, answers: Tensor) -> Tensor:
     common = (found & truth).sum((-1, -2))
     either = (found | truth).sum((-1, -2))
     return torch.where(either > 0, common / either.clamp(min=1), 1.0)
+
+
+def train(wanted: TrainingRun) -> None:
+    """Trains the part `segmenter`."""
+    groups = [list_masked(source) for source in wanted.data]
+    validation = [list_masked(source) for source in wanted.validation]
+    backbone = Profile.open(wanted.profile).build("backbone", EfficientNetLite0)
+    stage = SegmenterStage(groups, validation, backbone)
+    trained = train_stage(stage, wanted)
+    card = card_of(stage, trained, wanted, sum(map(len, groups))) | {
+        "started_from": "EfficientNet-Lite0 (Apache-2.0), the frozen part `backbone`; the rest from scratch",
+        "losses": "20·focal + dice, single mask and best of three; squared error of the predicted IoU",
+    }
+    write_part(wanted.profile, "segmenter", {}, trained.model.state_dict(), card)

@@ -1,6 +1,6 @@
 """Stage `texture`: what an HCI lets expect of the fine detail, and the tables of what does not fit.
 
-    python -m semcom.train.stages.texture ../shared/data/photos/train
+    semcom train texture --data ../shared/data/photos/train --profile tiny
 
 writes `semcom/picture/texture_tables.json` from crops of photographs coded at random qualities: the
 expectation by least squares; then surprises as the transmitter would choose them, and tables from how often
@@ -10,7 +10,6 @@ it chose what, in turn.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from semcom.streams import texture as texture_code
 from semcom.streams.texture import NUM_CONTEXTS, NUM_SYMBOLS, TABLE_BITS
 from semcom.train.data.crops import QUALITIES, CodedCrops, list_photos
 from semcom.train.tables import integers
+from semcom.train.training_run import TrainingRun
 
 _CROPS, _CROP, _SEED = 1200, 256, 77
 _ROUNDS = 4
@@ -64,11 +64,7 @@ def _tables(octaves: NDArray[np.float32]) -> list[list[int]]:
     return tables.tolist()
 
 
-def main(sources: Sequence[str]) -> None:
+def train(wanted: TrainingRun) -> None:
     """Writes the tables."""
     target = Path(texture.__file__).with_name("texture_tables.json")
-    target.write_text(json.dumps(learn(list_photos(sources)), separators=(",", ":")) + "\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    target.write_text(json.dumps(learn(list_photos(wanted.data)), separators=(",", ":")) + "\n")

@@ -65,7 +65,7 @@ def test_a_burst_is_the_same_alone_in_a_batch_and_in_another_order(model, speed_
     assert [link.send([bursts[i]], [snrs[i]], [i])[0] for i in range(0, 64, 5)] == batch[::5]
     backwards = link.send(bursts[::-1], snrs[::-1], range(63, -1, -1))
     assert backwards[::-1] == batch
-    monkeypatch.setattr("channels.abstraction._MOST_SINRS", 20_000)
+    monkeypatch.setattr("channels.links.abstraction._MOST_SINRS", 20_000)
     assert link.send(bursts, snrs, range(64)) == batch
     assert any(None in d.payloads for d in batch)
 
