@@ -36,13 +36,17 @@ from semcom.metrics.topk import topk_agreement
 from semcom.picture import images
 from semcom.provenance import provenance
 from semcom.semantic import SemanticSystem
+from semcom.streams import STREAMS, header, mask, words
+from semcom.streams import caption as caption_stream
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = ("psnr", "lpips", "dists", "top1_agreement", "top5_agreement", "received_share")
 RATES = (0.0, 0.2, 0.5, 1.0)
 Case = tuple[str, str, float]  # table, streams, rate
-STREAMS = ("key", "texture", "hci", "card", "caption", "spw", "all")
-WORDS = {"caption", "spw"}
+LOSABLE = [stream.name for stream in reversed(STREAMS) if stream not in (header.STREAM, mask.STREAM)] + [
+    "all"
+]
+WORDS = {caption_stream.STREAM.name, words.STREAM.name}
 
 
 def sent(system: SemanticSystem, photo: Tensor, bpp: float) -> ReceivedMessage:
@@ -76,9 +80,9 @@ def cases(
     received: ReceivedMessage, other: ReceivedMessage, image: int
 ) -> dict[tuple[str, str, float], ReceivedMessage]:
     """Every message to decode, by (table, streams, rate)."""
-    guidance = {stream.name for stream in received.streams} - {"header"}
+    guidance = {stream.name for stream in received.streams} - {header.STREAM.name}
     out = {}
-    for stream in STREAMS:
+    for stream in LOSABLE:
         names = guidance if stream == "all" else {stream}
         for rate in RATES:
             out["loss", stream, rate] = erased(received, names, rate, seed=image)

@@ -37,7 +37,7 @@ class Stream:
     """One named part of a message.
 
     Attributes:
-        name: `header`, `card`, `mask`, `caption`, `spw`, `hci`, `texture`, `key`, or `image` for a baseline.
+        name: any; those of the semantic system are in `semcom.streams`.
         protection: class that decides its MCS.
         chunks: pieces that decode independently of each other; one packet each.
     """
@@ -89,7 +89,10 @@ class Message:
         return self.width * self.height
 
     def __getitem__(self, name: str) -> Stream:
-        return next(stream for stream in self.streams if stream.name == name)
+        for stream in self.streams:
+            if stream.name == name:
+                return stream
+        raise KeyError(name)
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,10 @@ class ReceivedMessage:
         """Chunks of a stream, empty when the message has no such stream."""
         return next((stream.chunks for stream in self.streams if stream.name == name), ())
 
+    def first(self, name: str) -> bytes | None:
+        """The first chunk of a stream; None where it was erased or the message has no such stream."""
+        return next(iter(self.chunks(name)), None)
+
     def analog(self, name: str) -> ReceivedAnalogStream:
         """An analog stream. Raises `KeyError` where the message has none of that name."""
         for stream in self.streams:
@@ -166,7 +173,8 @@ class Reconstruction:
 
     Attributes:
         image: [3,H,W] float32 in [0,1].
-        key_mask: [H/16,W/16] bool (rounded up), the key regions as received, or None.
+        key_mask: [H/16,W/16] bool (rounded up), the key regions as received; None where they were lost, or
+            for systems that have none.
         received: [H/16,W/16] float32 in [0,1]: 1 where the picture rests on received detail, 0 where
             it is generated; or None for systems that do not generate.
         caption: what the sender says the picture shows, or None when it sent none or it was lost.

@@ -4,25 +4,25 @@
     byte 1   index low bits (8 bits)
     byte 2…  content
 
+The stream is named by its place in `semcom.streams.STREAMS`; any other name, such as a baseline's `image`, by
+its place among the others of the message, counted on from there.
+
 The link adds and checks a 24-bit CRC per packet, so a packet that arrives is intact; sizes and classes
 are the scheduler's grant (the downlink control information of 5G), known to both ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from semcom.message import AnalogStream, Message, PacketSize, ReceivedStream, Stream
 
 VERSION = 1
 HEADER_BYTES = 2
 MAX_CHUNKS = 1024
-STREAMS = ("header", "card", "mask", "caption", "spw", "hci", "texture", "key", "image")
-
-
-class PacketError(ValueError):
-    """A packet of another version, or one that this message does not have."""
+MAX_STREAMS = 16
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,11 @@ def pack(message: Message) -> list[Packet]:
     """Packets of a message, stream by stream.
 
     Raises:
-        ValueError: a stream is unknown or has more than 1024 chunks.
+        ValueError: more streams than four bits can name, or a stream of more than 1024 chunks.
     """
+    ids = _ids(stream.name for stream in message.streams)
     return [
-        Packet(_header(stream, index) + chunk, stream.protection.value)
+        Packet(_header(stream, ids[stream.name], index) + chunk, stream.protection.value)
         for stream in message.streams
         for index, chunk in enumerate(stream.chunks)
     ]
@@ -54,24 +55,22 @@ def packet_sizes(message: Message) -> list[PacketSize]:
 
 
 def unpack(message: Message, arrived: Sequence[bytes | None]) -> tuple[ReceivedStream, ...]:
-    """Streams at the receiver.
+    """Streams at the receiver. A packet of another version, or of no chunk of the message, counts as erased.
 
     Args:
         message: what was sent; only its layout (streams, chunk counts: the grant) is used.
         arrived: one entry per packet that was sent, None where it was erased.
-
-    Raises:
-        PacketError: a packet's header is of another version or names no chunk of the message.
     """
-    layout = {stream.name: [None] * len(stream.chunks) for stream in message.streams}
-    chunks: dict[str, list[bytes | None]] = {name: list(empty) for name, empty in layout.items()}
+    chunks: dict[str, list[bytes | None]] = {s.name: [None] * len(s.chunks) for s in message.streams}
+    by_number = {number: chunks[name] for name, number in _ids(chunks).items()}
     for data in arrived:
-        if data is None:
+        if data is None or len(data) < HEADER_BYTES:
             continue
-        name, index = _parse(data)
-        if name not in chunks or index >= len(chunks[name]):
-            raise PacketError(f"packet {name}[{index}] does not belong to this message")
-        chunks[name][index] = data[HEADER_BYTES:]
+        word = int.from_bytes(data[:HEADER_BYTES], "big")
+        version, number, index = word >> 14, word >> 10 & 15, word & 0x3FF
+        places = by_number.get(number, [])
+        if version == VERSION and index < len(places):
+            places[index] = data[HEADER_BYTES:]
     return tuple(ReceivedStream(name, tuple(values)) for name, values in chunks.items())
 
 
@@ -85,19 +84,22 @@ def bpp(message: Message) -> float:
     return sum(bits_on_wire(message).values()) / message.num_pixels
 
 
-def _header(stream: Stream, index: int) -> bytes:
-    if stream.name not in STREAMS:
-        raise ValueError(f"unknown stream {stream.name!r}; known: {', '.join(STREAMS)}")
+def _ids(names: Iterable[str]) -> dict[str, int]:
+    """Number on the wire of each stream of a message; see the module docstring."""
+    from semcom.streams import STREAMS  # with the coders of the streams: those who only count need them not
+
+    known = {stream.name: number for number, stream in enumerate(STREAMS)}
+    others = count(len(STREAMS))
+    ids = {name: known[name] if name in known else next(others) for name in names}
+    if max(ids.values(), default=0) >= MAX_STREAMS:
+        raise ValueError(
+            f"a message of {len(ids)} streams: {MAX_STREAMS - len(STREAMS)} beside "
+            f"{', '.join(known)} are the most that packets can name"
+        )
+    return ids
+
+
+def _header(stream: Stream, number: int, index: int) -> bytes:
     if index >= MAX_CHUNKS:
         raise ValueError(f"stream {stream.name} has more than {MAX_CHUNKS} chunks")
-    return (VERSION << 14 | STREAMS.index(stream.name) << 10 | index).to_bytes(HEADER_BYTES, "big")
-
-
-def _parse(data: bytes) -> tuple[str, int]:
-    word = int.from_bytes(data[:HEADER_BYTES], "big")
-    if len(data) < HEADER_BYTES or word >> 14 != VERSION:
-        raise PacketError(f"not a packet of version {VERSION}: starts with {data[:HEADER_BYTES].hex()!r}")
-    stream = word >> 10 & 15
-    if stream >= len(STREAMS):
-        raise PacketError(f"not a packet of a known stream: starts with {data[:HEADER_BYTES].hex()!r}")
-    return STREAMS[stream], word & 0x3FF
+    return (VERSION << 14 | number << 10 | index).to_bytes(HEADER_BYTES, "big")

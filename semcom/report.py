@@ -117,15 +117,19 @@ def _detail(reconstruction: Reconstruction) -> dict[str, Any]:
     """Where the picture rests on received detail, cell by cell of 16×16 pixels, and in shares of the cells.
 
     A row of `detail_map` has a letter a cell: `R` received key detail, `L` key detail that was lost, `.`
-    generated: everything that the HCI does not show is the receiver's.
+    generated: everything that the HCI does not show is the receiver's. `?` is generated where the map of the
+    key regions was lost: how much of it was to be key is not known, and `lost_share` is null.
     """
-    if reconstruction.received is None or reconstruction.key_mask is None:
+    if reconstruction.received is None:
         return {"detail_map": None, "lost_share": None, "generated_share": None}
     received, key = reconstruction.received > 0, reconstruction.key_mask
-    letters = torch.where(received, ord("R"), torch.where(key, ord("L"), ord(".")))
+    missing = torch.full_like(received, ord("?"), dtype=torch.long)
+    if key is not None:
+        missing = torch.where(key, ord("L"), ord("."))
+    letters = torch.where(received, ord("R"), missing)
     return {
         "detail_map": ["".join(map(chr, row)) for row in letters.tolist()],
-        "lost_share": (key & ~received).float().mean().item(),
+        "lost_share": None if key is None else (key & ~received).float().mean().item(),
         "generated_share": (~received).float().mean().item(),
     }
 

@@ -172,6 +172,8 @@ def test_lost_mask_or_all_key_packets_leave_the_base_picture(semantic, lossless)
     without_key = semantic.decode(erase(received, "key"))
     without_mask = semantic.decode(erase(received, "mask"))
     assert without_key.received.sum() == without_mask.received.sum() == 0
+    assert without_mask.notes == ("mask lost: key detail cannot be placed",)
+    assert without_mask.key_mask is None and without_key.key_mask.any()
     assert psnr(without_key.image[None], without_mask.image[None]).item() > 25
 
 
@@ -179,8 +181,9 @@ def test_lost_hci_falls_back_to_the_colour_card(semantic, small_photo, lossless)
     received, _ = lossless
     carded = semantic.decode(erase(received, "hci"))
     grey = semantic.decode(erase(erase(received, "hci"), "card"))
-    assert "HCI lost: colour card only" in carded.notes
-    assert "HCI and colour card lost: grey picture" in grey.notes
+    assert carded.notes == ("HCI lost", "only the colour card is shown")
+    assert grey.notes == ("colour card lost", "HCI lost", "grey picture: no HCI and no colour card")
+    assert carded.received.sum() == 0  # the key packets arrived, and refine nothing
     errors = [(r.image - small_photo).abs().mean() for r in (carded, grey)]
     assert errors[0] < 0.8 * errors[1]
 

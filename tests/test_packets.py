@@ -9,21 +9,22 @@ from semcom.message import Message, Protection, Stream
 from semcom.packets import (
     HEADER_BYTES,
     MAX_CHUNKS,
-    STREAMS,
-    PacketError,
+    MAX_STREAMS,
     bits_on_wire,
     bpp,
     pack,
     packet_sizes,
     unpack,
 )
+from semcom.streams import STREAMS
 
+NAMES = [*(stream.name for stream in STREAMS), "image", "sound", "of my own"]
 FEW = settings(max_examples=40, deadline=None)
 
 
 @st.composite
 def messages(draw):
-    names = draw(st.lists(st.sampled_from(STREAMS), unique=True, max_size=len(STREAMS)))
+    names = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=len(NAMES)))
     streams = tuple(
         Stream(
             name, draw(st.sampled_from(Protection)), tuple(draw(st.lists(st.binary(max_size=20), max_size=6)))
@@ -79,33 +80,37 @@ def test_a_packet_never_spans_two_streams(message):
 
 
 def test_wire_format():
-    """Version 1, stream `hci` (5 of 9), index 0x201: bits 01 0101 10 00000001."""
+    """Version 1, stream `hci` (5), index 0x201: bits 01 0101 10 00000001."""
     message = Message((Stream("hci", Protection.BASE, (b"",) * 0x201 + (b"\xaa",)),), 64, 64)
     assert pack(message)[-1].data == bytes([0b01010110, 0b00000001, 0xAA])
     assert pack(message)[-1].protection == "base"
 
 
 @given(st.binary(max_size=6))
-def test_foreign_bytes_raise_nothing_but_packet_errors(data):
+def test_foreign_bytes_are_a_chunk_or_an_erasure(data):
     message = Message((Stream("key", Protection.DETAIL, (b"a", b"b")),), 64, 64)
-    try:
-        (stream,) = unpack(message, [data])
-    except PacketError:
-        return
-    assert data[HEADER_BYTES:] in stream.chunks
+    (stream,) = unpack(message, [data])
+    assert set(stream.chunks) <= {None, data[HEADER_BYTES:]}
 
 
 @pytest.mark.parametrize("data", [b"", b"\x40", b"\x00\x00a", b"\x44\x00a", b"\x5c\x02a", b"\x7c\x00a"])
-def test_not_of_this_message(data):
+def test_what_is_not_of_this_message_is_erased(data):
     """Too short, of version 0, of stream `card`, chunk 2 of two, and of no known stream."""
     message = Message((Stream("key", Protection.DETAIL, (b"a", b"b")),), 64, 64)
-    with pytest.raises(PacketError):
-        unpack(message, [data])
+    assert unpack(message, [data])[0].chunks == (None, None)
 
 
-def test_unknown_stream_and_too_many_chunks():
-    with pytest.raises(ValueError, match="unknown stream 'sound'"):
-        pack(Message((Stream("sound", Protection.BASE, (b"",)),), 64, 64))
+def test_names_of_ones_own_are_numbered_by_the_layout():
+    """After the eight of the semantic system; as many as four bits can tell apart."""
+    own = [Stream(f"own {i}", Protection.BASE, (b"x",)) for i in range(MAX_STREAMS - len(STREAMS))]
+    hci = Stream("hci", Protection.BASE, (b"x",))
+    packets = pack(Message((own[0], hci, *own[1:]), 64, 64))
+    assert [packet.data[0] >> 2 & 15 for packet in packets] == [8, 5, *range(9, 16)]
+    with pytest.raises(ValueError, match="8 beside header, card,"):
+        pack(Message((*own, Stream("one more", Protection.BASE, (b"x",))), 64, 64))
+
+
+def test_too_many_chunks():
     with pytest.raises(ValueError, match="more than 1024 chunks"):
         pack(Message((Stream("key", Protection.DETAIL, (b"",) * (MAX_CHUNKS + 1)),), 64, 64))
     assert len(pack(Message((Stream("key", Protection.DETAIL, (b"",) * MAX_CHUNKS),), 64, 64))) == MAX_CHUNKS
@@ -133,5 +138,7 @@ def test_message_by_name():
     key, hci = Stream("key", Protection.DETAIL, (b"a", b"bc")), Stream("hci", Protection.BASE, ())
     message = Message((hci, key), 3, 5)
     assert message["key"] is key
+    with pytest.raises(KeyError, match="nope"):
+        message["nope"]
     assert key.num_bytes == 3
     assert message.num_pixels == 15

@@ -1,4 +1,4 @@
-"""Receiver: whatever arrived becomes a picture.
+"""Receiver: whatever arrived becomes a picture, and a true account of it. It never raises.
 
 hci ──► AV1 decoder ──(+ key latents)──► enhancer ──► x0 ──► MGDD ──► grain ──► picture
 texture, key packets ─► fine detail ─────────┤                ▲
@@ -11,8 +11,10 @@ When the HCI is lost, the colour card is the picture.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,14 +26,13 @@ from semcom.networks.mgdd import MultimodalDecoder, Said, caption_tokens, denois
 from semcom.options import SemanticOptions
 from semcom.picture import grain, texture
 from semcom.picture.grid import key_grid, padded_size
+from semcom.receiver.arrivals import Arrivals
 from semcom.receiver.concealment import from_card, grey_picture
-from semcom.streams import hci as hci_picture
-from semcom.streams import key as key_bitstream
-from semcom.streams import mask as keymap
-from semcom.streams import texture as texture_code
+from semcom.streams import caption, card, extra_streams, hci, header, key, mask, words
+from semcom.streams import texture as texture_stream
 from semcom.streams.caption import CaptionCoder
-from semcom.streams.coding import fsq
-from semcom.streams.coding.fsq import FSQ
+from semcom.streams.coding.fsq import FSQ, LEVELS
+from semcom.streams.format import Chunks, ExtraStream
 from semcom.streams.header import Header
 from semcom.streams.key import LatentTables
 
@@ -46,6 +47,7 @@ class Receiver:
         tables: integer tables of the latents.
         captions: reads captions.
         options: steps and seed of the decoder.
+        extras: further streams that may arrive; by default those that are installed.
     """
 
     def __init__(
@@ -56,115 +58,130 @@ class Receiver:
         tables: LatentTables,
         captions: CaptionCoder,
         options: SemanticOptions,
+        extras: Sequence[ExtraStream] | None = None,
     ) -> None:
         self.enhancer, self.decoder, self.transform, self.tables = enhancer, decoder, transform, tables
         self.captions, self.options = captions, options
+        self.extras = extra_streams() if extras is None else tuple(extras)
         self._fsq = FSQ()
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
-        """Picture [3,H,W] of the size sent, whatever is missing; `notes` say what was."""
-        first = next(iter(received.chunks("header")), None)
-        if first is None:
-            grey = grey_picture(received.width, received.height)
-            return Reconstruction(grey, notes=("header lost: grey picture",))
-        header = Header.from_bytes(first)
+        """Picture [3,H,W] of the session's size, whatever is missing or damaged; `notes` say what was."""
+        arrivals = Arrivals(received, self.extras)
+        head = arrivals.header()
+        if head is None:
+            return _without_header(received, arrivals)
         clock = _Clock()
         with clock("parse"):
-            thumb = self._hci(received, header)
-            key_map, latents, arrived = self._key(received, header)
-            caption, words = self._caption(received), self._words(received)
-        notes = _losses(received, header)
-        said = self._said(caption, words)
+            thumb = arrivals.read(
+                hci.STREAM, lambda data: hci.decode(data, head.width, head.height, head.reduction)
+            )
+            key_map, latents, arrived = self._key(received, head, arrivals)
+            text = arrivals.read(caption.STREAM, self.captions.decode)
+            spw = arrivals.read(words.STREAM, lambda data: self._fsq.values(words.decode(data))[None])
         if thumb is None:
-            image = self._sketch(received, header)
+            image, stand_in = self._sketch(head, arrivals)
+            arrived = torch.zeros_like(arrived)  # refines nothing that is there
         else:
-            fine = self._texture(received, thumb, header)
+            fine = self._texture(arrivals, thumb, head)
             with clock("enhance"):
                 source, detail = self.transform.refine(
                     thumb[None], latents[None], arrived[None, None].float()
                 )
-                x0 = self.enhancer.restore(source[0], header.quality, detail[0], fine)
+                x0 = self.enhancer.restore(source[0], head.quality, detail[0], fine)
             with clock("decode"):
-                guidance = said.about(source, latents[None], key_map[None, None], arrived[None, None])
-                image = denoise(
-                    self.decoder, x0[None], guidance, self.options.steps, self.options.decoder_seed
-                )[0]
-                image = grain.add(image, header.grain, self.options.decoder_seed)
-        return Reconstruction(
-            image=image[:, : header.height, : header.width].contiguous(),
+                seed = self.options.decoder_seed
+                cells = torch.zeros_like(arrived) if key_map is None else key_map
+                guidance = self._said(text, spw).about(
+                    source, latents[None], cells[None, None], arrived[None, None]
+                )
+                image = denoise(self.decoder, x0[None], guidance, self.options.steps, seed)[0]
+                image, stand_in = grain.add(image, head.grain, seed), None
+        result = Reconstruction(
+            image=image[:, : head.height, : head.width].contiguous(),
             key_mask=key_map,
             received=arrived.float(),
-            caption=caption,
-            notes=tuple(notes),
+            caption=text,
             seconds=clock.seconds,
             parts={} if thumb is None else {"hci": thumb},
         )
+        result = self._with_extras(result, received, arrivals)
+        return replace(result, notes=(*arrivals.notes(), *([stand_in] if stand_in else []), *result.notes))
 
-    def _hci(self, received: ReceivedMessage, header: Header) -> Tensor | None:
-        payload = next(iter(received.chunks("hci")), None)
-        if payload is None:
-            return None
-        return hci_picture.decode(payload, header.width, header.height, header.reduction)
-
-    def _texture(self, received: ReceivedMessage, thumb: Tensor, header: Header) -> Tensor:
+    def _texture(self, arrivals: Arrivals, thumb: Tensor, head: Header) -> Tensor:
         """Planes [3,h,w] for the enhancer; zero where no texture arrived."""
-        data = next(iter(received.chunks("texture")), None)
-        if data is None:
-            return torch.zeros(texture.PLANES, *thumb.shape[-2:])
-        expectation = texture.expected(thumb[None], torch.tensor([float(header.quality)]))
-        surprises = torch.from_numpy(texture_code.decode(data, *expectation.shape[1:]))[None].float()
-        grid = key_grid(header.width, header.height)
-        return texture.planes(texture.known(expectation, surprises, grid))[0]
 
-    def _caption(self, received: ReceivedMessage) -> str | None:
-        data = next(iter(received.chunks("caption")), None)
-        return None if data is None else self.captions.decode(data)
+        grid = key_grid(head.width, head.height)
 
-    def _words(self, received: ReceivedMessage) -> Tensor | None:
-        """[1,N,5] quantised pseudo-words."""
-        data = next(iter(received.chunks("spw")), None)
-        return None if data is None else self._fsq.values(fsq.unpack(data))[None]
+        def planes(data: bytes) -> Tensor:
+            expectation = texture.expected(thumb[None], torch.tensor([float(head.quality)]))
+            surprises = torch.from_numpy(texture_stream.decode(data, *expectation.shape[1:]))[None].float()
+            return texture.planes(texture.known(expectation, surprises, grid))[0]
 
-    def _said(self, caption: str | None, words: Tensor | None) -> Said:
+        found = arrivals.read(texture_stream.STREAM, planes)
+        return torch.zeros(texture.PLANES, *thumb.shape[-2:]) if found is None else found
+
+    def _said(self, text: str | None, spw: Tensor | None) -> Said:
         return Said(
-            text=caption_tokens(self.captions.vocabulary, caption or "")[None],
-            words=torch.zeros(1, 0, len(fsq.LEVELS)) if words is None else words,
-            has_words=torch.full((1,), float(words is not None)),
+            text=caption_tokens(self.captions.vocabulary, text or "")[None],
+            words=torch.zeros(1, 0, len(LEVELS)) if spw is None else spw,
+            has_words=torch.full((1,), float(spw is not None)),
         )
 
-    def _sketch(self, received: ReceivedMessage, header: Header) -> Tensor:
-        card = next(iter(received.chunks("card")), None)
-        width, height = padded_size(header.width, header.height)
-        return from_card(card, header.width, header.height, (height, width))
+    def _sketch(self, head: Header, arrivals: Arrivals) -> tuple[Tensor, str]:
+        """What is shown without an HCI, and what that is."""
+        width, height = padded_size(head.width, head.height)
+        colours = arrivals.read(
+            card.STREAM, lambda data: from_card(data, head.width, head.height, (height, width))
+        )
+        if colours is None:
+            return grey_picture(width, height), "grey picture: no HCI and no colour card"
+        return colours, "only the colour card is shown"
 
-    def _key(self, received: ReceivedMessage, header: Header) -> tuple[Tensor, Tensor, Tensor]:
-        """Key map, latents and arrived cells; without the mask the key packets cannot be read."""
-        grid = key_grid(header.width, header.height)
-        mask = next(iter(received.chunks("mask")), None)
-        key_map = torch.zeros(grid, dtype=torch.bool) if mask is None else keymap.decode(mask, *grid)
-        packets = received.chunks("key") if mask is not None else ()
-        latents, arrived = key_bitstream.decode(packets, key_map.numpy(), self.tables)
-        values = self.transform.values(torch.from_numpy(latents).float(), header.fineness)
+    def _key(
+        self, received: ReceivedMessage, head: Header, arrivals: Arrivals
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Key map, latents and arrived cells. The map is None where one was sent and cannot be read.
+
+        Without it the key packets have no place: nothing of them counts as arrived.
+        """
+        grid = key_grid(head.width, head.height)
+        nothing = torch.zeros(grid, dtype=torch.bool)
+        key_map = arrivals.read(mask.STREAM, lambda data: mask.decode(data, *grid))
+        if key_map is None and not arrivals.sent(mask.STREAM):
+            key_map = nothing
+        cells, packets = (nothing, ()) if key_map is None else (key_map, received.chunks(key.STREAM.name))
+        found = arrivals.guarded(key.STREAM, lambda: key.decode(packets, cells.numpy(), self.tables))
+        latents, arrived = found or key.decode((), nothing.numpy(), self.tables)
+        values = self.transform.values(torch.from_numpy(latents).float(), head.fineness)
         return key_map, values, torch.from_numpy(arrived)
 
+    def _with_extras(
+        self, result: Reconstruction, received: ReceivedMessage, arrivals: Arrivals
+    ) -> Reconstruction:
+        for stream in self.extras:
+            chunks = received.chunks(stream.name)
+            if any(chunk is not None for chunk in chunks):
+                added = arrivals.guarded(stream, partial(_added, stream, chunks, result))
+                result = added or result
+        return result
 
-def _losses(received: ReceivedMessage, header: Header) -> list[str]:
-    """What was sent and did not arrive, in words."""
-    notes = []
-    if next(iter(received.chunks("hci")), None) is None:
-        has_card = next(iter(received.chunks("card")), None) is not None
-        notes.append("HCI lost: colour card only" if has_card else "HCI and colour card lost: grey picture")
-    for name, stream, sent in (
-        ("caption", "caption", header.has_caption),
-        ("pseudo-words", "spw", header.has_words),
-        ("texture", "texture", header.has_texture),
-    ):
-        if sent and next(iter(received.chunks(stream)), None) is None:
-            notes.append(f"{name} lost")
-    lost = sum(chunk is None for chunk in received.chunks("key"))
-    if lost:
-        notes.append(f"{lost} of {header.key_packets} key packets lost")
-    return notes
+
+def _added(stream: ExtraStream, chunks: Chunks, result: Reconstruction) -> Reconstruction:
+    added = stream.decode(chunks, result)
+    if added.image.shape != result.image.shape:
+        raise ValueError(f"stream {stream.name} made a picture of another size")
+    return added
+
+
+def _without_header(received: ReceivedMessage, arrivals: Arrivals) -> Reconstruction:
+    nothing = torch.zeros(key_grid(received.width, received.height))
+    return Reconstruction(
+        image=grey_picture(received.width, received.height),
+        key_mask=None if arrivals.sent(mask.STREAM) else nothing.bool(),
+        received=nothing,
+        notes=arrivals.notes(header.STREAM),
+    )
 
 
 class _Clock:

@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semcom.limits import MAX_CHARACTERS, check_caption
+from semcom.message import Protection
 from semcom.streams.coding.arithmetic import BitModel, Decoder, Encoder
 from semcom.streams.coding.vocabulary import END, ESCAPE, Piece, Vocabulary
+from semcom.streams.format import StreamFormat
 
+STREAM = StreamFormat("caption", Protection.CRITICAL, "caption")
 _TOTAL_BITS = 16
 _SCALE = 1 << 32
 _DISCOUNT, _UNIT = 3, 4  # every count gives three quarters to what was not seen with it

@@ -18,8 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semcom.message import Protection
 from semcom.streams.coding.arithmetic import Table, decode_symbols_in_turn, encode_symbols
+from semcom.streams.format import StreamFormat
 
+STREAM = StreamFormat("card", Protection.CRITICAL, "colour card")
 TABLE_BITS = 12
 _LONG, _SHORT = 8, 6
 TOPS = {"luma": 31, "chroma": 14}  # an even number of chroma steps, so that grey is one of the levels

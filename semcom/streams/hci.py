@@ -8,9 +8,13 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from semcom.message import Protection
 from semcom.picture.grid import hci_size
 from semcom.picture.pixels import to_tensor
 from semcom.streams.coding import av1
+from semcom.streams.format import StreamFormat
+
+STREAM = StreamFormat("hci", Protection.BASE, "HCI")
 
 
 def sent_size(width: int, height: int, reduction: int) -> tuple[int, int]:

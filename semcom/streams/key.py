@@ -17,8 +17,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from semcom.message import Protection
 from semcom.streams.coding.arithmetic import Decoder, Encoder
+from semcom.streams.format import StreamFormat
 
+STREAM = StreamFormat("key", Protection.DETAIL, "key")
 PHASES = 4
 MAX_MAGNITUDE = 7
 NUM_SYMBOLS = 2 * MAX_MAGNITUDE + 1

@@ -17,8 +17,11 @@ from importlib import resources
 import torch
 from torch import Tensor
 
+from semcom.message import Protection
 from semcom.streams.coding.arithmetic import BitModel, Decoder, Encoder
+from semcom.streams.format import StreamFormat
 
+STREAM = StreamFormat("mask", Protection.CRITICAL, "mask", "key detail cannot be placed")
 NEIGHBOURS = ((0, -1), (0, -2), (-1, -2), (-1, -1), (-1, 0), (-1, 1), (-1, 2), (-2, -1), (-2, 0), (-2, 1))
 """(row, column) of the neighbours, from the lowest bit of the context; outside the map they are 0."""
 COUNT_UNIT = 16

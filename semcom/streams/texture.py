@@ -18,10 +18,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from semcom.message import Protection
 from semcom.picture import texture
 from semcom.picture.texture import MAX_SURPRISE
 from semcom.streams.coding.arithmetic import decode_symbols_in_turn, encode_symbols
+from semcom.streams.format import StreamFormat
 
+STREAM = StreamFormat("texture", Protection.BASE, "texture")
 NUM_SYMBOLS = 2 * MAX_SURPRISE + 1
 NUM_CONTEXTS = 2 * MAX_SURPRISE + 1
 TABLE_BITS = 12

@@ -12,9 +12,9 @@ image ─┬─ noise level, sizes ───────────────
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -29,9 +29,10 @@ from semcom.options import SemanticOptions
 from semcom.packets import HEADER_BYTES, packet_sizes
 from semcom.picture import grain
 from semcom.picture.grid import REDUCTIONS, pad_to_grid
-from semcom.streams import card
+from semcom.streams import STREAMS, card, extra_streams, presence
 from semcom.streams import hci as hci_picture
 from semcom.streams import mask as keymap
+from semcom.streams.format import ExtraStream
 from semcom.streams.header import Header
 from semcom.streams.key import LatentTables
 from semcom.transmitter import hci, texture
@@ -60,6 +61,7 @@ class _Plan:
     card: bytes | None = None
     caption: bytes | None = None
     words: bytes | None = None
+    extras: Mapping[str, Sequence[bytes]] = field(default_factory=dict)  # chunks by stream
     reduction: int = 1  # of the HCI
 
 
@@ -74,6 +76,7 @@ class Transmitter:
         extractor: of the features that regions and pseudo-words share.
         words: makes the pseudo-words.
         shares: the key stream's share of the budget where none is wished.
+        extras: further streams to send; by default those that are installed.
     """
 
     def __init__(
@@ -85,15 +88,18 @@ class Transmitter:
         extractor: FeatureExtractor,
         words: PseudoWordEncoder,
         shares: KeyShares,
+        extras: Sequence[ExtraStream] | None = None,
     ) -> None:
         self.selector, self.key = selector, KeyEncoder(transform, tables)
         self.captions, self.extractor, self.words, self.shares = captions, extractor, words, shares
+        self.extras = extra_streams() if extras is None else tuple(extras)
 
     def encode(self, image: Tensor, budget: Budget, options: SemanticOptions) -> Message:
         """Message of a picture [3,H,W] in [0,1].
 
-        When the budget does not hold everything, the key stream is left out first, then caption and
-        pseudo-words, then the texture; then the HCI is sent smaller, with the colour card or without.
+        When the budget does not hold everything, the key stream is left out first, then caption,
+        pseudo-words and extra streams, then the texture; then the HCI is sent smaller, with the colour card
+        or without.
 
         Raises:
             BudgetError: not even the smallest and coarsest HCI fits.
@@ -120,7 +126,8 @@ class Transmitter:
         key_map, likely = selected.result(), typical.result()
         plain = _Plan(whole, width, height, noise, torch.zeros_like(key_map))
         plan = replace(plain, levels=levels)
-        unrefined = replace(plan, card=colours, caption=caption, words=words)
+        extras = {stream.name: chunks for stream in self.extras if (chunks := stream.encode(image))}
+        unrefined = replace(plan, card=colours, caption=caption, words=words, extras=extras)
         key_map, fineness = self._affordable(key_map, unrefined, likely, share, budget)
         choices = (
             replace(unrefined, key_map=key_map, fineness=fineness),
@@ -198,24 +205,20 @@ class Transmitter:
 
     def _message(self, plan: _Plan, payload: bytes, quality: int) -> Message:
         fine, packets = self._beside(plan, payload, quality)
-        sent = (stream is not None for stream in (fine, plan.card, plan.caption, plan.words))
-        header = Header(
-            plan.width, plan.height, quality, plan.reduction, len(packets), plan.grain, plan.fineness, *sent
-        )
-        streams = [Stream("header", Protection.CRITICAL, (header.to_bytes(),))]
-        if plan.card is not None:
-            streams.append(Stream("card", Protection.CRITICAL, (plan.card,)))
+        one = {"card": plan.card, "caption": plan.caption, "spw": plan.words, "hci": payload, "texture": fine}
+        chunks: dict[str, Sequence[bytes]] = {name: (data,) for name, data in one.items() if data is not None}
         if packets:
-            streams.append(Stream("mask", Protection.CRITICAL, (keymap.encode(plan.key_map),)))
-        if plan.caption is not None:
-            streams.append(Stream("caption", Protection.CRITICAL, (plan.caption,)))
-        if plan.words is not None:
-            streams.append(Stream("spw", Protection.CRITICAL, (plan.words,)))
-        streams.append(Stream("hci", Protection.BASE, (payload,)))
-        if fine is not None:
-            streams.append(Stream("texture", Protection.BASE, (fine,)))
-        if packets:
-            streams.append(Stream("key", Protection.DETAIL, tuple(packets)))
+            chunks |= {"mask": (keymap.encode(plan.key_map),), "key": packets}
+        chunks |= plan.extras
+        present, count = presence(chunks), len(packets)
+        size = plan.width, plan.height
+        header = Header(*size, quality, plan.reduction, present, count, plan.fineness, plan.grain)
+        chunks["header"] = (header.to_bytes(),)
+        streams = [
+            Stream(stream.name, stream.protection, tuple(chunks[stream.name]))
+            for stream in dict.fromkeys((*STREAMS, *self.extras))
+            if stream.name in chunks
+        ]
         return Message(tuple(streams), plan.width, plan.height)
 
     def _beside(self, plan: _Plan, payload: bytes, quality: int) -> tuple[bytes | None, list[bytes]]:

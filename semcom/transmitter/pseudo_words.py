@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from semcom.networks.pseudo_words import GRID, PseudoWordEncoder
-from semcom.streams.coding import fsq
+from semcom.streams import words as words_stream
 from semcom.transmitter.features import ImageFeatures
 
 
@@ -13,4 +13,4 @@ from semcom.transmitter.features import ImageFeatures
 def pseudo_words(encoder: PseudoWordEncoder, features: ImageFeatures, num_words: int) -> bytes:
     """⌈14·num_words / 8⌉ bytes for a picture's features, by TASCM."""
     words = encoder(features.grid(GRID, GRID), num_words)
-    return fsq.pack(encoder.fsq.digits(words[0]))
+    return words_stream.encode(encoder.fsq.digits(words[0]))

@@ -7,6 +7,7 @@ from semcom.link import PerfectLink
 from semcom.metrics.psnr import psnr
 from semcom.packets import bpp
 from semcom.picture import images
+from semcom.streams import presence
 from semcom.streams.header import Header
 from semcom.systems import build
 
@@ -47,7 +48,7 @@ def test_the_smallest_budget_is_named_and_works(system, photo):
         sent(system, photo, 20)
     header, result = sent(system, photo, caught.value.smallest)
     assert header.reduction == 4
-    assert not header.has_card
+    assert header.presence == presence(["hci"])
     assert psnr(result.image[None], photo[None]) > 13
     with pytest.raises(BudgetError):
         sent(system, photo, caught.value.smallest - 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,24 +36,3 @@ class FSQ(nn.Module):
     def values(self, digits: Tensor) -> Tensor:
         """[..., 5] level indices → [..., 5] values in [-1,1]."""
         return 2 * digits / (self.levels - 1) - 1
-
-
-def pack(digits: Tensor) -> bytes:
-    """[N,5] level indices → ⌈14·N / 8⌉ bytes, most significant bit first."""
-    words = np.zeros(len(digits), np.int64)
-    for column, levels in zip(digits.T.numpy(), LEVELS, strict=True):
-        words = words * levels + column
-    bits = words[:, None] >> np.arange(WORD_BITS)[::-1] & 1
-    return np.packbits(bits.astype(np.uint8)).tobytes()
-
-
-def unpack(data: bytes) -> Tensor:
-    """Level indices [N,5] of as many whole words as `data` holds."""
-    count = 8 * len(data) // WORD_BITS
-    bits = np.unpackbits(np.frombuffer(data, np.uint8), count=count * WORD_BITS).reshape(count, WORD_BITS)
-    words = bits.astype(np.int64) @ (1 << np.arange(WORD_BITS, dtype=np.int64)[::-1])
-    columns = []
-    for levels in reversed(LEVELS):
-        columns.append(words % levels)
-        words = words // levels
-    return torch.from_numpy(np.stack(columns[::-1], 1))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semcom.networks.pseudo_words import PseudoWordEncoder
-from semcom.streams.coding import fsq
+from semcom.streams import words as spw
 from semcom.streams.coding.fsq import FSQ, LEVELS
 
 WORDS = st.lists(st.tuples(*(st.integers(0, levels - 1) for levels in LEVELS)), min_size=0, max_size=64)
@@ -15,19 +15,19 @@ WORDS = st.lists(st.tuples(*(st.integers(0, levels - 1) for levels in LEVELS)), 
 @given(WORDS)
 def test_packing_round_trips_in_14_bits_a_word(words):
     digits = torch.tensor(words, dtype=torch.long).reshape(-1, len(LEVELS))
-    data = fsq.pack(digits)
+    data = spw.encode(digits)
     assert len(data) == -(-14 * len(words) // 8)
-    torch.testing.assert_close(fsq.unpack(data), digits)
+    torch.testing.assert_close(spw.decode(data), digits)
 
 
 def test_sixteen_words_are_28_bytes():
-    assert len(fsq.pack(torch.zeros(16, 5, dtype=torch.long))) == 28
+    assert len(spw.encode(torch.zeros(16, 5, dtype=torch.long))) == 28
 
 
 def test_what_is_received_is_what_training_saw():
     torch.manual_seed(0)
     quantiser, z = FSQ(), 3 * torch.randn(50, 5)
-    sent = fsq.unpack(fsq.pack(quantiser.digits(z)))
+    sent = spw.decode(spw.encode(quantiser.digits(z)))
     torch.testing.assert_close(quantiser.values(sent), quantiser(z))
 
 
