@@ -1,4 +1,8 @@
-"""Cyclic redundancy checks of TS 38.212 §5.1 on arrays of bits of any length.
+"""Cyclic redundancy checks of TS 38.212 §5.1, complemented, on arrays of bits of any length.
+
+The remainder is sent inverted. Started at zero, as in §5.1, it would be zero for a block of zeros, which is
+what a decoder puts out where nothing but noise arrives: far below the waterfall it would pass for a packet.
+(HDLC's frame check sequence, ISO/IEC 13239, is complemented for a like reason.)
 
 Vectorised by linearity: the CRC of a word is the exclusive-or of the remainders of its set positions, so one
 table of remainders per polynomial serves every length.
@@ -20,12 +24,12 @@ _remainders: dict[CrcName, NDArray[np.uint32]] = {}
 
 def append_crc(bits: NDArray[np.uint8], name: CrcName) -> NDArray[np.uint8]:
     """Append the 24 CRC bits to the last axis: [..., k] bits to [..., k + 24]."""
-    return np.concatenate([bits, _crc(bits, name)], axis=-1)
+    return np.concatenate([bits, _crc(bits, name) ^ 1], axis=-1)
 
 
 def crc_ok(bits: NDArray[np.uint8], name: CrcName) -> NDArray[np.bool_]:
     """Check words that end in their CRC: [..., k + 24] bits to [...] booleans."""
-    return np.asarray((_crc(bits[..., :-CRC_BITS], name) == bits[..., -CRC_BITS:]).all(axis=-1))
+    return np.asarray((_crc(bits[..., :-CRC_BITS], name) != bits[..., -CRC_BITS:]).all(axis=-1))
 
 
 def _crc(bits: NDArray[np.uint8], name: CrcName) -> NDArray[np.uint8]:

@@ -1,7 +1,8 @@
 """Bit scrambling with the length-31 Gold sequence of TS 38.211 §5.2.1.
 
 Without it a payload of repeated bytes would use a few constellation points only and break the assumption of
-unit mean symbol energy.
+unit mean symbol energy. The sequence starts anew with every code block, where NR runs it over the whole
+codeword: on a single link, where nothing correlates with it, that makes no difference.
 """
 
 from __future__ import annotations

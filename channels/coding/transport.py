@@ -1,8 +1,9 @@
 """Transport blocks: how many bytes become how many code blocks, coded bits and symbols.
 
-One packet is one transport block. Its CRC is the 24-bit one (CRC24A) whatever its size, where TS 38.212 §5.1
-would allow 16 bits up to 3824: a packet that arrives wrong but unnoticed would reach an image decoder as
-garbage, and 2^-16 a packet is too often for a sweep of millions of them. The rest is §5.2.2 and §7.2.2.
+One packet is one transport block. Its CRC is the 24-bit one (CRC24A) whatever its size, where TS 38.212 §7.2.1
+has 16 bits up to 3824: a packet that arrives wrong but unnoticed would reach an image decoder as garbage, and
+2^-16 a packet is too often for a sweep of millions of them. So that the longer CRC does not cut a packet in
+two, base graph 2 ends at 3816 payload bits instead of 3824. The rest is §5.2.2 and §7.2.2.
 
 Packet sizes and the MCS of a class are the scheduler's grant: the receiver knows them as a terminal knows its
 downlink control information, and their signalling isn't simulated or counted.
@@ -77,8 +78,9 @@ def transport_format(num_bytes: int, mcs: Mcs, num_layers: int = 1) -> Transport
 
 
 def _base_graph(payload_bits: int, code_rate: float) -> BaseGraph:
-    """TS 38.212 §7.2.2."""
-    if payload_bits <= 292 or (payload_bits <= 3824 and code_rate <= 0.67) or code_rate <= 0.25:
+    """TS 38.212 §7.2.2, with the limit at what one code block of base graph 2 holds."""
+    one_block = payload_bits + CRC_BITS <= _MAX_CODE_BLOCK_BITS["bg2"]
+    if payload_bits <= 292 or (one_block and code_rate <= 0.67) or code_rate <= 0.25:
         return "bg2"
     return "bg1"
 

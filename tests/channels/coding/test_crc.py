@@ -10,10 +10,18 @@ from channels.coding.crc import append_crc, crc_ok
 
 @pytest.mark.parametrize("name", ["24A", "24B"])
 @pytest.mark.parametrize("length", [1, 8, 157, 1000, 9001])
-def test_equals_sionnas_encoder(name, length):
+def test_is_the_complement_of_sionnas_encoder(name, length):
     bits = np.random.default_rng(length).integers(0, 2, (3, length), dtype=np.uint8)
     reference = CRCEncoder(f"CRC{name}", device="cpu")(torch.from_numpy(bits).float())
-    np.testing.assert_array_equal(append_crc(bits, name), reference.numpy().astype(np.uint8))
+    expected = reference.numpy().astype(np.uint8)
+    expected[:, length:] ^= 1
+    np.testing.assert_array_equal(append_crc(bits, name), expected)
+
+
+@pytest.mark.parametrize("name", ["24A", "24B"])
+@pytest.mark.parametrize("length", [1, 8, 157, 3816])
+def test_zeros_are_not_a_word(name, length):
+    assert not crc_ok(np.zeros(length + 24, dtype=np.uint8), name)
 
 
 @given(st.binary(min_size=1, max_size=64), st.data())

@@ -25,11 +25,16 @@ def test_formats_respect_ts_38_212(num_bytes, index, num_layers):
 
 @pytest.mark.parametrize(
     ("num_bytes", "index", "expected"),
-    [(36, 28, "bg2"), (37, 28, "bg1"), (478, 9, "bg2"), (479, 9, "bg1"), (479, 3, "bg2"), (479, 4, "bg1")],
+    [(36, 28, "bg2"), (37, 28, "bg1"), (477, 9, "bg2"), (478, 9, "bg1"), (478, 3, "bg2"), (478, 4, "bg1")],
 )
 def test_base_graph_boundaries(num_bytes, index, expected):
-    # §7.2.2: A <= 292; A <= 3824 and R <= 0.67 (MCS 9 has 0.663); R <= 0.25 (MCS 3 has 0.245)
+    # §7.2.2: A <= 292; A + 24 <= 3840 and R <= 0.67 (MCS 9 has 0.663); R <= 0.25 (MCS 3 has 0.245)
     assert transport_format(num_bytes, mcs(1, index)).base_graph == expected
+
+
+@pytest.mark.parametrize("index", [4, 9, 13, 28])
+def test_a_packet_at_the_limit_of_base_graph_2_is_one_code_block(index):
+    assert [transport_format(n, mcs(1, index)).num_code_blocks for n in (477, 478, 479)] == [1, 1, 1]
 
 
 @given(data=st.binary(min_size=1, max_size=3000), index=st.integers(0, 28), position=st.integers(0, 10**6))

@@ -245,3 +245,15 @@ def test_chase_combining_of_two_rounds_gains_3_db():
     pooled = (one + two) / (2 * n)
     assert 0.2 < pooled < 0.8
     assert abs(one - two) / n < 2.576 * (2 * pooled * (1 - pooled) / n) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("model", "csi", "snr_db"),
+    [("tdl-a", "perfect", -50.0), ("tdl-a", "lmmse", -40.0), ("tdl-a", "perfect", -30.0)]
+    + [("rayleigh", "perfect", -20.0)],
+)
+def test_no_wrong_packet_is_accepted_far_below_the_waterfall(model, csi, snr_db):
+    link = DigitalLink(LinkSpec(channel=ChannelSpec(model=model), ofdm=OfdmSpec(csi=csi)))
+    burst = packets(("critical", 20), ("base", 40), *[("detail", 90)] * 2)
+    deliveries = link.send([burst] * 150, snr_db, range(150))
+    assert sum(p is not None for d in deliveries for p in d.payloads) == 0
