@@ -94,7 +94,7 @@ def count_errors(code: Any, order: int, snr_db: float, blocks: int, generator: t
     y = x + no.sqrt() * torch.randn(x.shape, dtype=x.dtype, generator=generator)
     llr = torch.zeros_like(buffer)
     code.combine(llr, demapper(order, "cpu")(y, no.expand(y.shape)), 0)
-    return int((code.decode(llr) != bits).any(dim=1).sum())
+    return int((code.decode(llr).bits != bits).any(dim=1).sum())
 
 
 def blocks_a_step(k: int) -> int:
@@ -104,7 +104,7 @@ def blocks_a_step(k: int) -> int:
 def fit_waterfall(row: Any, num_bytes: int, start_db: float) -> tuple[int, float, float, int]:
     """Block bits, threshold and spread in dB, and blocks simulated."""
     fmt = transport_format(num_bytes, row)
-    code = ldpc_code(fmt.base_graph, fmt.k, fmt.n, row.bits_per_symbol, ITERATIONS, "cpu")
+    code = ldpc_code(fmt.base_graph, fmt.k, fmt.n, row.bits_per_symbol, ITERATIONS)
     generator = torch.Generator().manual_seed(
         int(fmt.k * 7919 + row.code_rate * 1024 * 31 + row.bits_per_symbol)
     )

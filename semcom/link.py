@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ from semcom.message import (
     Protection,
     ReceivedAnalogStream,
     ReceivedMessage,
-    ReceivedStream,
     Reconstruction,
 )
 from semcom.packets import pack, unpack
@@ -118,14 +117,7 @@ class ChannelLink:
             _received(
                 message,
                 delivery.payloads,
-                LinkReport(
-                    delivery.snr_db,
-                    delivery.channel_uses,
-                    {
-                        name: asdict(report) | {"bler": report.bler, "bler_interval": report.bler_interval}
-                        for name, report in delivery.classes.items()
-                    },
-                ),
+                LinkReport(delivery.snr_db, delivery.channel_uses, delivery.classes),
             )
             for message, delivery in zip(messages, deliveries, strict=True)
         ]
@@ -133,6 +125,8 @@ class ChannelLink:
     def _send_values(
         self, messages: Sequence[Message], snr_db: float | Sequence[float], seeds: Sequence[int]
     ) -> list[ReceivedMessage]:
+        from channels.links.report import AnalogReport
+
         streams = [_analog_stream(message) for message in messages]
         if any(len(message.streams) > 1 for message in messages) or None in streams:
             raise ValueError("one call of the link sends packets or analog streams, not both")
@@ -141,13 +135,13 @@ class ChannelLink:
         deliveries = self._analog.send([stream.values for stream in sent], snr_db, seeds)
         for message, stream, delivery in zip(messages, sent, deliveries, strict=True):
             arrived = ReceivedAnalogStream.of(stream.name, delivery.values, delivery.error_variance)
-            figures = {
-                "packets": 0,
-                "lost": 0,
-                "pilot_uses": delivery.pilot_uses,
-                "effective_sinr_db": delivery.effective_sinr_db,
-            }
-            report = LinkReport(delivery.snr_db, delivery.channel_uses, {stream.protection.value: figures})
+            analog = AnalogReport(
+                channel_uses=delivery.channel_uses - delivery.pilot_uses,
+                effective_sinr_db=delivery.effective_sinr_db,
+                values=stream.values.numel(),
+                mean_square_error=delivery.mean_square_error,
+            )
+            report = LinkReport(delivery.snr_db, delivery.channel_uses, {stream.protection.value: analog})
             received.append(ReceivedMessage((arrived,), message.width, message.height, report))
         return received
 
@@ -172,9 +166,13 @@ def _analog_stream(message: Message) -> AnalogStream | None:
 
 
 def _received(message: Message, arrived: Sequence[bytes | None], report: LinkReport) -> ReceivedMessage:
-    streams = [_untouched(stream) for stream in message.streams if isinstance(stream, AnalogStream)]
-    return ReceivedMessage(tuple(streams) or unpack(message, arrived), message.width, message.height, report)
+    digital = {stream.name: stream for stream in unpack(message, arrived)}
+    streams = tuple(
+        _untouched(stream) if isinstance(stream, AnalogStream) else digital[stream.name]
+        for stream in message.streams
+    )
+    return ReceivedMessage(streams, message.width, message.height, report)
 
 
-def _untouched(stream: AnalogStream) -> ReceivedStream:
+def _untouched(stream: AnalogStream) -> ReceivedAnalogStream:
     return ReceivedAnalogStream.of(stream.name, stream.values, stream.values.new_zeros(stream.values.shape))

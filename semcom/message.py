@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from channels.links.report import BurstReport
 
 
 class Protection(StrEnum):
@@ -134,12 +136,12 @@ class LinkReport:
     Attributes:
         snr_db: Es/N0 per resource element, or None without a channel.
         channel_uses: resource elements spent, pilots, CRC and parity included.
-        classes: per protection class the link's own report (BLER with interval, MCS, …) as plain data.
+        classes: per protection class the link's own report.
     """
 
     snr_db: float | None
     channel_uses: int
-    classes: Mapping[str, Mapping[str, Any]]
+    classes: Mapping[str, BurstReport]
 
 
 @dataclass(frozen=True)

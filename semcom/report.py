@@ -68,7 +68,7 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
         "snr_db": received.report.snr_db,
         "channel_uses": received.report.channel_uses,
         "cbr": received.report.channel_uses / (3 * message.num_pixels),
-        "classes": {name: dict(row) for name, row in received.report.classes.items()},
+        "classes": {name: row.as_json() for name, row in received.report.classes.items()},
         "psnr": psnr(picture, target).item(),
         "ssim": ssim(picture, target).item(),
         "received_share": _share(reconstruction.received),
@@ -98,6 +98,8 @@ def montage(photo: Tensor, result: Transmission) -> Image.Image:
 
 
 def _avif_of_same_size(photo: Tensor, result: Transmission) -> Tensor | None:
+    if not bpp(result.message):
+        return None  # analog: no bytes to match
     system = build("avif")
     budget = Budget.of_bpp(bpp(result.message), result.message.width, result.message.height)
     try:

@@ -96,7 +96,7 @@ def test_same_seed_same_bytes_and_picture_other_seed_other_channel(semantic, sma
     assert runs[0].message == runs[1].message == runs[2].message
     assert runs[0].received == runs[1].received
     torch.testing.assert_close(runs[0].reconstruction.image, runs[1].reconstruction.image, rtol=0, atol=0)
-    sinr = [{n: c["effective_sinr_db"] for n, c in r.received.report.classes.items()} for r in runs]
+    sinr = [{n: c.effective_sinr_db for n, c in r.received.report.classes.items()} for r in runs]
     assert sinr[0] != sinr[2]
 
 

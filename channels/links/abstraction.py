@@ -6,8 +6,8 @@ Same arguments, same reports and, for the same seeds, the same channel realisati
 differs is that noise and decoder are replaced by their statistics, so that sweeps can be wide.
 
 What is approximated: channel-estimation errors count as noise; SINRs are sampled on at most 64 subcarriers,
-and once a slot where the channel moves slowly; incremental redundancy adds up capacity (Chase combining:
-SINR). Small bursts are quickest many to a call.
+and once a slot where the channel moves slowly; combined transmissions go by the information of their bits
+(`channels.links.combining`). Small bursts are quickest many to a call.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channels.coding.transport import TransportFormat
+from channels.links.combining import combined_error_rate
 from channels.links.effective_sinr import Floats, packet_error_rate, waterfall
 from channels.links.grants import Payload, Scheduler, burst_snrs
 from channels.links.report import ClassReport, Delivery
@@ -31,7 +32,8 @@ Ints = NDArray[np.int64]
 Kind = tuple[str, int]
 """Protection class and bytes of a packet: packets of a kind share their transport format."""
 _WORD = 2**64 - 1
-_MOTHER_RATE = {"bg1": 1 / 3, "bg2": 1 / 5}
+# The capacity that is reported is averaged over every fourth of the sampled subcarriers
+_CAPACITY_STEP = 4
 # What bursts computed together may hold: 32 MB of SINRs
 _MOST_SINRS = 4_000_000
 
@@ -53,6 +55,8 @@ class _Batch:
 
     def __post_init__(self) -> None:
         self.received = np.zeros(len(self.kind), dtype=bool)
+        self.nats = np.zeros(len(self.kind))
+        """Capacity of a packet's symbols on one stream, all rounds together."""
         self.protection = self.class_of_kind[self.kind]
         self.resource_elements = self.of_packet(fmt.num_resource_elements for fmt in self.formats)
 
@@ -81,6 +85,8 @@ class AbstractLink:
     ) -> list[Delivery]:
         """Send bursts, each over its own channel realisation; arguments and errors as `DigitalLink.send`."""
         snrs = burst_snrs(bursts, snr_db, seeds)
+        if not bursts:
+            return []
         kinds = [[(p.protection_class, len(p.data)) for p in burst] for burst in bursts]
         deliveries: list[Delivery] = []
         for some in self._in_parts(kinds):
@@ -138,14 +144,17 @@ class AbstractLink:
         """Send the packets, again where HARQ allows, and report."""
         rounds = np.array([c.harq_rounds for c in self.spec.classes.values()])[batch.protection]
         data_uses, pilot_uses, slot = np.zeros((3, len(bursts)), dtype=np.int64)
+        # One draw for all rounds: LLRs add up, so what decodes with fewer of them decodes with more, and the
+        # probability of losing a packet in the end is the last round's
+        draws, lost = _draws(batch), np.ones(len(batch.kind))
         for round_index in range(rounds.max()):
             active = np.flatnonzero(~batch.received & (rounds > round_index))
             if not len(active):
                 break
             batch.sinrs.append(np.zeros(len(batch.kind)))
-            batch.sinrs[-1][active] = self._effective_sinrs(batch, active, slot)
-            lost = _error_rates(batch, active, self._combined(batch)[active])
-            batch.received[active] = _draws(batch, round_index)[active] >= lost
+            batch.sinrs[-1][active] = self._effective_sinrs(batch, active, slot, batch.nats)
+            lost[active] = np.minimum(lost[active], self._combined_error_rates(batch, active))
+            batch.received[active] = draws[active] >= lost[active]
             res = batch.sums(batch.resource_elements * (batch.sinrs[-1] > 0))
             slots = -(-res // self._front_end.num_data_res)
             data_uses += res
@@ -167,25 +176,28 @@ class AbstractLink:
             for i, (burst, end) in enumerate(zip(bursts, ends, strict=True))
         ]
 
-    def _combined(self, batch: _Batch) -> Floats:
-        """Effective SINR of all transmissions so far, [packets]."""
-        history = np.stack(batch.sinrs)
-        chase = history.sum(axis=0)
-        if self.spec.harq_combining == "chase" or len(history) == 1:
-            return np.asarray(chase)
-        # New parity bits add capacity, until the mother code has no more of them
-        more = batch.of_packet(
-            fmt.mcs.code_rate >= len(history) * _MOTHER_RATE[fmt.base_graph] for fmt in batch.formats
-        )
-        return np.where(more, np.prod(1 + history, axis=0) - 1, chase)
+    def _combined_error_rates(self, batch: _Batch, active: Ints) -> Floats:
+        """Probability that each active packet is lost after all of its transmissions so far, [active]."""
+        history = np.stack(batch.sinrs)[:, active]
+        if len(history) == 1:
+            return _error_rates(batch, active, history[0])
+        rates = np.empty(len(active))
+        for kind in np.unique(batch.kind[active]):
+            chosen = batch.kind[active] == kind
+            rates[chosen] = combined_error_rate(
+                batch.formats[kind], history[:, chosen], self.spec.harq_combining
+            )
+        return rates
 
-    def _effective_sinrs(self, batch: _Batch, active: Ints, first_slots: Ints) -> Floats:
-        """EESM over each active packet's resource elements, linear, [active]."""
+    def _effective_sinrs(
+        self, batch: _Batch, active: Ints, first_slots: Ints, nats: Floats | None = None
+    ) -> Floats:
+        """EESM over each active packet's resource elements, linear, [active]; adds their capacity to `nats`."""
         bursts, row = np.unique(batch.burst[active], return_inverse=True)
         sizes, protection = batch.resource_elements[active], batch.protection[active]
         totals = np.bincount(row, sizes)
         ends = np.cumsum(sizes) - (np.cumsum(totals) - totals)[row]
-        sinr = self._sampler.sinr(
+        sampled = self._sampler.sample(
             [batch.snr_db[b] for b in bursts],
             [batch.seeds[b] for b in bursts],
             first_slots[bursts].tolist(),
@@ -193,18 +205,21 @@ class AbstractLink:
         )
         mean_power = np.bincount(row, self._boosts[protection] * sizes) / totals
         result = np.empty(len(active))
+        sinrs: dict[float, Floats] = {}
         for index in np.unique(protection):
             chosen = protection == index
-            beta = self._beta(self._names[index])
-            scale = self._boosts[index] / mean_power / beta
-            # Mean of exp(-sinr / beta) over the band and the streams, for every OFDM symbol of data
-            symbols = np.exp(sinr * -scale[:, None, None]).mean(axis=-1)
-            integral = np.pad(np.cumsum(symbols, axis=1), ((0, 0), (1, 0)))
+            beta, boost = self._beta(self._names[index]), float(self._boosts[index])
+            if boost not in sinrs:
+                sinrs[boost] = sampled.at(boost / mean_power)
             edges = np.stack([ends - sizes, ends])[:, chosen] / self.spec.ofdm.num_subcarriers
-            first, last = _interpolate(integral, row[chosen], edges)
-            mean = (last - first) / (edges[1] - edges[0])
+            # Means over the band and the streams, for every OFDM symbol of data
+            faded = np.exp(sinrs[boost] * (-1 / beta)).mean(axis=-1)
+            mean = _mean_between(faded, row[chosen], edges)
             # Never quite zero, which would read as not sent
             result[chosen] = np.maximum(-beta * np.log(np.clip(mean, 1e-300, 1.0)), 1e-12)
+            if nats is not None:
+                capacity = np.log1p(sinrs[boost][..., ::_CAPACITY_STEP]).mean(axis=-1)
+                nats[active[chosen]] += sizes[chosen] * _mean_between(capacity, row[chosen], edges)
         return result
 
     def _beta(self, protection_class: str) -> float:
@@ -226,10 +241,9 @@ class AbstractLink:
         offered, delivered = totals(bits), totals(bits * batch.received)
         transmissions = list(zip(*(totals(in_round) for in_round in sent), strict=True))
         uses = totals((sent * res).sum(axis=0))
-        bits_a_symbol = np.bincount(group, (np.log2(1 + history) * res).sum(axis=0), minlength=groups)
+        nats = np.bincount(group, batch.nats, minlength=groups)
         with np.errstate(invalid="ignore"):
-            capacity = bits_a_symbol / np.array(uses)
-        sinr_db = (10 * np.log10(np.maximum(2**capacity - 1, 1e-12))).tolist()
+            sinr_db = (10 * np.log10(np.maximum(np.expm1(nats / np.array(uses)), 1e-12))).tolist()
         reports: list[dict[str, ClassReport]] = [{} for _ in batch.seeds]
         for i in np.unique(group).tolist():
             burst, index = divmod(i, num_classes)
@@ -254,16 +268,18 @@ def _error_rates(batch: _Batch, active: Ints, sinrs: Floats) -> Floats:
     return packet_error_rate(batch.formats, batch.kind[active], sinrs)
 
 
-def _draws(batch: _Batch, round_index: int) -> Floats:
-    """A uniform number for every packet, of its own (seed of the burst, round, place in the burst)."""
+def _draws(batch: _Batch) -> Floats:
+    """A uniform number for every packet, of its own (seed of the burst, place in the burst)."""
     counts = np.bincount(batch.burst, minlength=len(batch.seeds))
     place = np.arange(len(batch.burst)) - (np.cumsum(counts) - counts)[batch.burst]
     seeds = np.array([seed & _WORD for seed in batch.seeds], dtype=np.uint64)
-    return counter_uniforms(seeds[batch.burst], round_index, place)
+    return counter_uniforms(seeds[batch.burst], 0, place)
 
 
-def _interpolate(rows: Floats, row: Ints, positions: Floats) -> Floats:
-    """Read `rows` [r, length] of index `row` [n] at fractional `positions` [..., n]."""
-    low = np.minimum(positions.astype(np.int64), rows.shape[1] - 2)
-    before, after = rows[row, low], rows[row, low + 1]
-    return np.asarray(before + (positions - low) * (after - before))
+def _mean_between(symbols: Floats, row: Ints, edges: Floats) -> Floats:
+    """Mean of `symbols` [rows, length], read in row `row` [n], between fractional `edges` [2, n]."""
+    integral = np.pad(np.cumsum(symbols, axis=1), ((0, 0), (1, 0)))
+    low = np.minimum(edges.astype(np.int64), integral.shape[1] - 2)
+    before, after = integral[row, low], integral[row, low + 1]
+    first, last = before + (edges - low) * (after - before)
+    return np.asarray((last - first) / (edges[1] - edges[0]))

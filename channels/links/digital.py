@@ -49,7 +49,10 @@ class _Packet:
     llr: Tensor = field(init=False)
     versions: list[int] = field(default_factory=list)
     received: bytes | None = None
-    capacity: float = 0.0
+    nats: float = 0.0
+    """Capacity of all symbols sent."""
+    decodings: int = 0
+    iterations: int = 0
     coded_bit_errors: int = 0
     decoded_bit_errors: int = 0
 
@@ -59,8 +62,8 @@ class DigitalLink:
 
     Args:
         spec: what is simulated.
-        device: where demapping and decoding run. Channels and noise are always drawn on the CPU, so that the
-            numbers don't depend on it.
+        device: where channel, equaliser and demapper run. Channels and noise are drawn, and codes encoded and
+            decoded, on the CPU whatever it is, so that results differ by the rounding of LLRs at most.
     """
 
     def __init__(self, spec: LinkSpec, device: str = "cpu") -> None:
@@ -139,9 +142,8 @@ class DigitalLink:
             fmt.n,
             fmt.mcs.bits_per_symbol,
             self.spec.num_ldpc_iterations,
-            self._device,
         )
-        bits = torch.from_numpy(segment(payload.data, fmt)).to(self._device)
+        bits = torch.from_numpy(segment(payload.data, fmt))
         return _Packet(burst, payload, fmt, code, bits)
 
     def _encode(self, packets: list[_Packet]) -> None:
@@ -162,44 +164,58 @@ class DigitalLink:
         coded = [p.code.transmit(p.sent, rv) for p in packets]
         symbols = _map(packets, coded)
         streams, positions = self.spec.ofdm.num_streams, {id(p): i for i, p in enumerate(packets)}
-        bursts, grids, amplitudes = _by_burst(packets), [], {}
+        bursts, grids, amplitudes = _by_burst(packets), [], []
         for members in bursts.values():
             scales = self._scheduler.amplitudes(
                 [p.format.num_resource_elements for p in members],
                 [p.payload.protection_class for p in members],
             )
-            amplitudes.update({id(p): float(a) for p, a in zip(members, scales, strict=True)})
             grids.append(
+                self._scheduler.to_slots([symbols[positions[id(p)]].reshape(-1, streams) for p in members])
+            )
+            amplitudes.append(
                 self._scheduler.to_slots(
-                    [symbols[positions[id(p)]].reshape(-1, streams) * amplitudes[id(p)] for p in members]
-                )
+                    [
+                        torch.full((p.format.num_resource_elements, 1), a)
+                        for p, a in zip(members, scales.tolist(), strict=True)
+                    ],
+                    empty=1.0,
+                )[..., 0]
             )
         equalised = self._front_end.send(
-            grids, [snrs[b] for b in bursts], [seeds[b] for b in bursts], [first_slots[b] for b in bursts]
+            grids,
+            [snrs[b] for b in bursts],
+            [seeds[b] for b in bursts],
+            [first_slots[b] for b in bursts],
+            amplitudes,
         )
         estimates: list[tuple[Tensor, Tensor]] = [(Tensor(), Tensor())] * len(packets)
         for members, received in zip(bursts.values(), equalised, strict=True):
             sizes = [p.format.num_resource_elements for p in members]
-            flat_symbols = received.symbols.flatten(0, 1)[: sum(sizes)].split(sizes)
-            flat_variance = received.noise_variance.flatten(0, 1)[: sum(sizes)].split(sizes)
-            for p, s, v in zip(members, flat_symbols, flat_variance, strict=True):
-                scale = amplitudes[id(p)]
-                estimates[positions[id(p)]] = (s.flatten() / scale, v.flatten() / scale**2)
-        for packet, bits, (_, variance), llr in zip(
-            packets, coded, estimates, _demap(packets, estimates), strict=True
-        ):
+            flat = [
+                t.flatten(0, 1)[: sum(sizes)].split(sizes)
+                for t in (received.symbols, received.noise_variance, received.sinr)
+            ]
+            for p, s, v, sinr in zip(members, *flat, strict=True):
+                estimates[positions[id(p)]] = (s.flatten(), v.flatten())
+                # In double precision, where even the capacity of -50 dB is more than nothing
+                p.nats += float(sinr.double().log1p().sum())
+        for packet, bits, llr in zip(packets, coded, _demap(packets, estimates), strict=True):
             packet.code.combine(packet.llr, llr, rv)
             packet.versions.append(rv)
-            packet.capacity += float(torch.log2(1 + 1 / variance).mean())
             packet.coded_bit_errors += int(((llr > 0) != bits.bool()).sum())
 
     def _decode(self, packets: list[_Packet]) -> None:
         for code, members in _by_code(packets).items():
             decoded = code.decode(torch.cat([p.llr for p in members]), members[0].versions)
-            for packet, bits in zip(members, decoded.split([len(p.bits) for p in members]), strict=True):
+            sizes = [len(p.bits) for p in members]
+            parts = zip(members, decoded.bits.split(sizes), decoded.iterations.split(sizes), strict=True)
+            for packet, bits, iterations in parts:
                 hard = bits.to(torch.uint8)
                 packet.decoded_bit_errors = int((hard != packet.bits).sum())
-                packet.received = reassemble(hard.cpu().numpy(), packet.format)
+                packet.decodings += len(bits)
+                packet.iterations += int(iterations.sum())
+                packet.received = reassemble(hard.numpy(), packet.format)
 
     def _report(self, packets: list[_Packet]) -> dict[str, ClassReport]:
         by_class: dict[str, list[_Packet]] = defaultdict(list)
@@ -212,7 +228,7 @@ def _class_report(packets: list[_Packet]) -> ClassReport:
     lost = [p for p in packets if p.received is None]
     rounds = max(len(p.versions) for p in packets)
     symbols = sum(p.format.num_symbols * len(p.versions) for p in packets)
-    capacity = sum(p.capacity * p.format.num_symbols for p in packets) / symbols
+    nats = sum(p.nats for p in packets) / symbols
     mcs = packets[0].format.mcs
     return ClassReport(
         mcs=mcs.index,
@@ -224,11 +240,13 @@ def _class_report(packets: list[_Packet]) -> ClassReport:
         delivered_bits=sum(8 * len(p.received) for p in packets if p.received is not None),
         channel_uses=sum(p.format.num_resource_elements * len(p.versions) for p in packets),
         transmissions=tuple(sum(len(p.versions) > r for p in packets) for r in range(rounds)),
-        effective_sinr_db=10 * math.log10(2**capacity - 1),
+        effective_sinr_db=10 * math.log10(math.expm1(nats)),
         coded_bits=sum(
             p.format.num_symbols * p.format.mcs.bits_per_symbol * len(p.versions) for p in packets
         ),
         coded_bit_errors=sum(p.coded_bit_errors for p in packets),
+        decodings=sum(p.decodings for p in packets),
+        decoder_iterations=sum(p.iterations for p in packets),
         decoded_bits=sum(p.bits.numel() for p in packets),
         decoded_bit_errors=sum(p.decoded_bit_errors for p in packets),
     )
@@ -259,9 +277,7 @@ def _map(packets: list[_Packet], coded: list[Tensor]) -> list[Tensor]:
     """QAM symbols of each packet, one call a modulation."""
     symbols: list[Tensor] = [Tensor()] * len(packets)
     for order, indices in _by_modulation(packets).items():
-        mapped = mapper(order, coded[indices[0]].device.type)(
-            torch.cat([coded[i].flatten() for i in indices]).float()
-        )
+        mapped = mapper(order, "cpu")(torch.cat([coded[i].flatten() for i in indices]).float())
         parts = mapped.split([packets[i].format.num_symbols for i in indices])
         for i, part in zip(indices, parts, strict=True):
             symbols[i] = part
@@ -269,11 +285,11 @@ def _map(packets: list[_Packet], coded: list[Tensor]) -> list[Tensor]:
 
 
 def _demap(packets: list[_Packet], estimates: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """LLRs [code blocks, n] of each packet, one call a modulation."""
+    """LLRs [code blocks, n] of each packet, on the CPU, one call a modulation."""
     llrs: list[Tensor] = [Tensor()] * len(packets)
     for order, indices in _by_modulation(packets).items():
         y = torch.cat([estimates[i][0] for i in indices])
-        llr = demapper(order, y.device.type)(y, torch.cat([estimates[i][1] for i in indices]))
+        llr = demapper(order, y.device.type)(y, torch.cat([estimates[i][1] for i in indices])).cpu()
         parts = llr.split([packets[i].format.num_symbols * order for i in indices])
         for i, part in zip(indices, parts, strict=True):
             llrs[i] = part.reshape(packets[i].format.num_code_blocks, -1)

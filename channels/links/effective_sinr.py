@@ -56,20 +56,28 @@ def _measured() -> dict[int, list[tuple[float, Waterfall]]]:
     return measured
 
 
-@cache
 def waterfall(mcs: Mcs) -> Waterfall:
     """Return the waterfall of an MCS: measured, or interpolated between the nearest rates measured."""
-    curves = _measured().get(mcs.bits_per_symbol, [])
-    if not curves or not curves[0][0] <= mcs.code_rate <= curves[-1][0]:
+    try:
+        return waterfall_at(mcs.bits_per_symbol, mcs.code_rate)
+    except LookupError as error:
+        raise LookupError(f"MCS {mcs.index} of table {mcs.table}: {error}") from None
+
+
+@cache
+def waterfall_at(bits_per_symbol: int, code_rate: float) -> Waterfall:
+    """Return the waterfall of a modulation and a code rate, as `waterfall`."""
+    curves = _measured().get(bits_per_symbol, [])
+    if not curves or not curves[0][0] <= code_rate <= curves[-1][0]:
         raise LookupError(
-            f"no waterfall measured around {mcs.modulation} at rate {mcs.code_rate:.3f} (MCS {mcs.index} of "
-            f"table {mcs.table}): run python benchmarks/abstraction.py tables"
+            f"no waterfall measured around {bits_per_symbol} bits a symbol at rate {code_rate:.3f}: run "
+            "python benchmarks/abstraction.py tables"
         )
-    above = next(i for i, (rate, _) in enumerate(curves) if rate >= mcs.code_rate)
+    above = next(i for i, (rate, _) in enumerate(curves) if rate >= code_rate)
     (high, upper), (low, lower) = curves[above], curves[max(above - 1, 0)]
-    if high == mcs.code_rate:
+    if high == code_rate:
         return upper
-    share = (mcs.code_rate - low) / (high - low)
+    share = (code_rate - low) / (high - low)
 
     def blend(a: Iterable[float], b: Iterable[float]) -> tuple[float, ...]:
         return tuple(float((1 - share) * x + share * y) for x, y in zip(a, b, strict=True))
@@ -94,13 +102,20 @@ def _curve(fmt: TransportFormat) -> tuple[float, float, int]:
 
 
 def packet_error_rate(formats: Sequence[TransportFormat], which: NDArray[np.int64], sinr: Floats) -> Floats:
-    """Probability that packets are lost: one wrong code block loses a packet.
+    """Probability that packets are lost in their first transmission.
 
     Args:
         formats: the transport formats that occur.
         which: index into `formats` of each packet.
         sinr: effective SINR of each packet, linear.
     """
-    threshold, spread, blocks = np.array([_curve(fmt) for fmt in formats]).T[:, which]
-    bler = ndtr((threshold - 10 * np.log10(np.maximum(sinr, 1e-12))) / spread)
+    threshold_db, spread_db, blocks = np.array([_curve(fmt) for fmt in formats]).T[:, which]
+    return of_code_blocks(threshold_db, spread_db, blocks, sinr)
+
+
+def of_code_blocks(
+    threshold_db: Floats | float, spread_db: Floats | float, blocks: Floats | int, sinr: Floats
+) -> Floats:
+    """Probability that packets of so many code blocks are lost: one wrong block loses a packet."""
+    bler = ndtr((threshold_db - 10 * np.log10(np.maximum(sinr, 1e-12))) / spread_db)
     return np.asarray(1 - (1 - bler) ** blocks)

@@ -66,19 +66,26 @@ class Scheduler:
     def amplitudes(
         self, resource_elements: Sequence[int] | NDArray[np.int64], classes: Sequence[str]
     ) -> Floats:
-        """Amplitude of each packet's symbols: its class's power boost, the burst's mean power one."""
+        """Amplitude of each packet's symbols: its class's power boost, the burst's mean power one.
+
+        The mean is over the resource elements of all packets that are sent together, a burst of several slots
+        and not an OFDM symbol, and it is one again in every HARQ round: where only the boosted class is sent
+        again, nothing is boosted. Pilots stay at power one.
+        """
         boosts = {name: 10 ** (c.power_boost_db / 10) for name, c in self._spec.classes.items()}
         powers = np.array([boosts[name] for name in classes])
         return np.asarray(np.sqrt(powers / np.average(powers, weights=resource_elements)))
 
-    def to_slots(self, symbols: Sequence[Tensor]) -> Tensor:
+    def to_slots(self, symbols: Sequence[Tensor], empty: float = 0.0) -> Tensor:
         """Lay packets' symbols [resource elements, streams] one after the other into slots.
 
-        Returns [num_slots, num_data_res, streams]; the rest of the last slot is left empty.
+        Returns [num_slots, num_data_res, streams]; the rest of the last slot is `empty`.
         """
         flat = torch.cat(list(symbols))
         missing = self.num_slots(len(flat)) * self._num_data_res - len(flat)
-        return torch.nn.functional.pad(flat, (0, 0, 0, missing)).unflatten(0, (-1, self._num_data_res))
+        return torch.nn.functional.pad(flat, (0, 0, 0, missing), value=empty).unflatten(
+            0, (-1, self._num_data_res)
+        )
 
 
 def burst_snrs(
@@ -93,6 +100,9 @@ def burst_snrs(
             f"snr_db and seeds must hold one value a burst: {len(bursts)} bursts, {len(snrs)} SNRs, "
             f"{len(seeds)} seeds"
         )
+    for seed in seeds:
+        if seed < 0:
+            raise ValueError(f"seeds must be whole numbers from 0 on, not {seed}")
     for snr in snrs:
         if not math.isfinite(snr) or not -50 <= snr <= 100:
             raise ValueError(f"snr_db must be a number from -50 to 100 dB, not {snr}")

@@ -4,54 +4,67 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import NormalDist
+from typing import Any
 
 
-@dataclass(frozen=True)
-class ClassReport:
+@dataclass(frozen=True, kw_only=True)
+class BurstReport:
+    """What every link says of one protection class over one burst, packets or not."""
+
+    packets: int = 0
+    lost: int = 0
+    channel_uses: int
+    """Data resource elements of all transmissions; pilots are counted for the burst only."""
+    effective_sinr_db: float | None
+    """The constant SINR with the mean capacity of the class's symbols after equalisation: the true one, from
+    the channel itself, not what the receiver believes. None where no channel is simulated."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field as plain data, and what follows from them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalogReport(BurstReport):
+    """The values of a burst that travelled uncoded."""
+
+    values: int
+    mean_square_error: float
+    """Of the values received, in truth."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassReport(BurstReport):
     """One protection class over one burst. Counts rather than rates, so that reports can be added up."""
 
     mcs: int
     modulation: str
     code_rate: float
-    packets: int
-    lost: int
     bits: int
     """Payload bits handed to the link."""
     delivered_bits: int
-    channel_uses: int
-    """Data resource elements of all transmissions; pilots are counted for the burst only."""
     transmissions: tuple[int, ...]
     """Packets sent in round 1, 2, ...: the first is `packets`, later ones are HARQ retransmissions."""
-    effective_sinr_db: float
-    """The constant SINR with the mean capacity of the class's symbols after equalisation."""
     coded_bits: int = 0
     coded_bit_errors: int = 0
     """Among `coded_bits`, hard decisions before decoding that are wrong (bit-exact link only)."""
     decoded_bits: int = 0
     decoded_bit_errors: int = 0
     """Among `decoded_bits`, information bits that are wrong after the last round (bit-exact link only)."""
+    decodings: int = 0
+    decoder_iterations: int = 0
+    """Of the LDPC decoder, over all `decodings` of code blocks (bit-exact link only)."""
+
+    def as_json(self) -> dict[str, Any]:
+        """See `BurstReport`. No interval: the packets of a burst share its fade."""
+        return asdict(self) | {"bler": self.bler, "mean_transmissions": self.mean_transmissions}
 
     @property
     def bler(self) -> float:
         """Block (packet) error rate after all HARQ rounds."""
         return self.lost / self.packets
-
-    @property
-    def bler_interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of `bler`."""
-        return wilson_interval(self.lost, self.packets)
-
-    @property
-    def ber_before_decoding(self) -> float | None:
-        """Bit error rate of hard decisions on the coded bits; None where bits aren't simulated."""
-        return self.coded_bit_errors / self.coded_bits if self.coded_bits else None
-
-    @property
-    def ber_after_decoding(self) -> float | None:
-        """Bit error rate after the decoder; None where bits aren't simulated."""
-        return self.decoded_bit_errors / self.decoded_bits if self.decoded_bits else None
 
     @property
     def mean_transmissions(self) -> float:

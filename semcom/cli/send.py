@@ -195,23 +195,14 @@ def _print(console: Any, report: dict[str, Any], out: Path) -> None:
         )
     total = [str(report["bits"]), f"{report['bpp']:.5f}"]
     streams.add_row("total", "", str(report["packets"]), str(report["lost"]), *total, style="bold")
-    classes = Table(
-        "class", "MCS", "modulation", "rate", "packets", "lost", "BLER", "95 % interval", "channel uses"
-    )
+    classes = Table("class", "MCS", "modulation", "rate", "packets", "lost", "channel uses", "SINR")
     classes.title, classes.title_justify = "Over the air", "left"
     for name, row in report["classes"].items():
-        low, high = row["bler_interval"]
-        classes.add_row(
-            name,
-            str(row["mcs"]),
-            row["modulation"],
-            f"{row['code_rate']:.3f}",
-            str(row["packets"]),
-            str(row["lost"]),
-            f"{row['bler']:.3f}",
-            f"{low:.3f}–{high:.3f}",
-            str(row["channel_uses"]),
-        )
+        scheme = ("analog", "", "")
+        if "mcs" in row:
+            scheme = (str(row["mcs"]), row["modulation"], f"{row['code_rate']:.3f}")
+        counts = (str(row["packets"]), str(row["lost"]), str(row["channel_uses"]))
+        classes.add_row(name, *scheme, *counts, f"{row['effective_sinr_db']:.1f} dB")
     console.print(streams, classes, sep="\n")
     console.print(
         f"channel uses {report['channel_uses']} (pilots included)  CBR {report['cbr']:.5f}  "

@@ -189,12 +189,12 @@ def _arrival(scene: Scene, photo: Photo, encoding: Encoding, received: ReceivedM
     counts = {
         "pixels": encoding.message.num_pixels,
         "channel_uses": received.report.channel_uses,
-        "packets": sum(report["packets"] for report in classes.values()),
-        "lost": sum(report["lost"] for report in classes.values()),
+        "packets": sum(report.packets for report in classes.values()),
+        "lost": sum(report.lost for report in classes.values()),
     }
     counts |= {f"bits.{stream}": bits for stream, bits in encoding.bits.items()}
     for name, report in classes.items():
-        counts |= {f"packets.{name}": report["packets"], f"lost.{name}": report["lost"]}
+        counts |= {f"packets.{name}": report.packets, f"lost.{name}": report.lost}
     # The report stays here: a decoder must depend on nothing but what arrived, or it could not be shared.
     arrived = replace(received, report=_NO_REPORT)
     return Arrival(received_key(scene, photo, arrived), arrived, counts)

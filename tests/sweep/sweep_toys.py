@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from channels.links.report import BurstReport
 from semcom.contracts import Budget
 from semcom.message import (
     LinkReport,
@@ -111,12 +112,12 @@ class ToyLink:
         arrived = [None if generator.random() < loss else packet.data for packet in packets]
         arrived[0] = packets[0].data
         classes = {
-            name: {
-                "packets": sum(p.protection == name for p in packets),
-                "lost": sum(
-                    p.protection == name and a is None for p, a in zip(packets, arrived, strict=True)
-                ),
-            }
+            name: BurstReport(
+                packets=sum(p.protection == name for p in packets),
+                lost=sum(p.protection == name and a is None for p, a in zip(packets, arrived, strict=True)),
+                channel_uses=sum(4 * len(p.data) for p in packets if p.protection == name),
+                effective_sinr_db=None,
+            )
             for name in {p.protection for p in packets}
         }
         report = LinkReport(snr_db, self.channel_uses(packet_sizes(message)), classes)

@@ -54,7 +54,7 @@ def test_table_against_a_plain_loop(toy: Toy, tmp_path: Path) -> None:
                 message = system.encode(image, Budget.of_bpp(1.0, 64, 64))
                 (received,) = link.send([message], snr_db, [derive(7, key, trial)])
                 errors.append(mse(system.decode(received).image[None], image[None]).item())
-                lost += sum(report["lost"] for report in received.report.classes.values())
+                lost += sum(report.lost for report in received.report.classes.values())
             row = frame.loc[(group.photo.name, snr_db)]
             assert row["sweep_toys:mse"] == pytest.approx(sum(errors) / 3, abs=1e-9)
             assert row["lost"] == lost and row["packets"] == 15 and row["bler"] == lost / 15

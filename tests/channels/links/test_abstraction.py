@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from channels.coding.mcs import mcs as mcs_of
+from channels.coding.transport import transport_format
 from channels.links.abstraction import AbstractLink
+from channels.links.combining import combined_error_rate
 from channels.links.digital import DigitalLink
 from channels.links.grants import Payload
 from channels.links.report import wilson_interval
@@ -94,3 +97,46 @@ def test_segmented_packets_are_lost_with_any_of_their_blocks():
     one, three = link.error_probabilities([("base", 1050), ("base", 3153)], 11.1, [0])[0]
     assert 0.02 < one < 0.9
     assert three == pytest.approx(1 - (1 - one) ** 3, rel=0.05)
+
+
+@pytest.mark.parametrize("combining", ["chase", "incremental-redundancy"])
+@pytest.mark.parametrize(
+    ("mcs", "snr_db"),
+    [(13, 0.5), (13, 1.0), (20, 4.0), (20, 4.5), (20, 8.5), (26, 9.0), (9, -1.0), (1, -6.0)],
+)
+def test_no_round_makes_a_packet_worse(mcs, snr_db, combining):
+    fmt = transport_format(100, mcs_of(1, mcs))
+    sinrs = np.full((4, 1), 10 ** (snr_db / 10))
+    rates = [float(combined_error_rate(fmt, sinrs[:n], combining)[0]) for n in (2, 3, 4)]
+    assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("mcs", "snr_db", "combining", "rounds"),
+    [
+        (13, 1.0, "incremental-redundancy", 2),
+        (20, 4.0, "incremental-redundancy", 3),
+        (20, 5.2, "incremental-redundancy", 2),
+        (20, 8.9, "chase", 2),
+    ],
+)
+def test_residual_error_rate_after_harq_is_the_bit_exact_one_half_a_db_around(mcs, snr_db, combining, rounds):
+    spec = LinkSpec(
+        **AWGN, classes={"base": ClassSpec(mcs=mcs, harq_rounds=rounds)}, harq_combining=combining
+    )
+    exact = DigitalLink(spec).send([packets(*[("base", 100)] * 40)], snr_db, [1])[0].classes["base"]
+    low, high = (
+        sum(
+            d.classes["base"].lost
+            for d in AbstractLink(spec).send([packets(*[("base", 100)] * 40)] * 10, snr, range(10))
+        )
+        / 400
+        for snr in (snr_db + 0.3, snr_db - 0.3)
+    )
+    interval = wilson_interval(exact.lost, exact.packets, 0.99)
+    assert low <= interval[1]
+    assert high >= interval[0]
+
+
+def test_no_bursts_are_no_deliveries():
+    assert AbstractLink(LinkSpec()).send([], 5.0, []) == DigitalLink(LinkSpec()).send([], 5.0, []) == []

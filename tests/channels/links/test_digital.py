@@ -249,8 +249,12 @@ def test_chase_combining_of_two_rounds_gains_3_db():
 
 @pytest.mark.parametrize(
     ("model", "csi", "snr_db"),
-    [("tdl-a", "perfect", -50.0), ("tdl-a", "lmmse", -40.0), ("tdl-a", "perfect", -30.0)]
-    + [("rayleigh", "perfect", -20.0)],
+    [
+        ("tdl-a", "perfect", -50.0),
+        ("tdl-a", "lmmse", -40.0),
+        ("tdl-a", "perfect", -30.0),
+        ("rayleigh", "perfect", -20.0),
+    ],
 )
 def test_no_wrong_packet_is_accepted_far_below_the_waterfall(model, csi, snr_db):
     link = DigitalLink(LinkSpec(channel=ChannelSpec(model=model), ofdm=OfdmSpec(csi=csi)))

@@ -1,0 +1,112 @@
+"""Information that LLRs carry about the bits of QAM symbols over AWGN, alone and added up.
+
+The information of bit-interleaved coded modulation (Caire, Taricco and Biglieri, IEEE Trans. Inf. Theory 44,
+1998) for the Gray labels of TS 38.211 §5.1. A receiver that combines transmissions adds the LLRs of each bit.
+Sent again as the same symbol, a bit stays as near to its decision threshold as it was, so sums are followed
+for each bit level and amplitude, as normal distributions whose means and variances add; for QPSK that is
+adding SINRs, for other modulations it falls short of it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_GRID_DB = np.arange(-50.0, 50.5, 0.5)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+def repeated_sinr(bits_per_symbol: int, sinrs: Floats) -> Floats:
+    """SINR at which one transmission of a symbol carries as much as several do together.
+
+    Args:
+        bits_per_symbol: of the QAM.
+        sinrs: linear, [transmissions, ...].
+    """
+    if len(sinrs) == 1:
+        return sinrs[0]
+    mean, variance = (_at(table, sinrs).sum(axis=2) for table in _moments(bits_per_symbol))
+    information = _information(mean, variance).mean(axis=(0, 1))
+    return _inverse(_alone(bits_per_symbol), information)
+
+
+def bit_information(bits_per_symbol: int, sinr: Floats) -> Floats:
+    """Mean information of a symbol's bits at a linear SINR, in bits a bit."""
+    db = 10 * np.log10(np.maximum(sinr, 1e-12))
+    return np.asarray(np.interp(db, _GRID_DB, _exact(bits_per_symbol)))
+
+
+def sinr_of_information(bits_per_symbol: int, information: Floats) -> Floats:
+    """The linear SINR at which a symbol's bits have this mean information."""
+    return _inverse(_exact(bits_per_symbol), information)
+
+
+def _inverse(rising: Floats, information: Floats) -> Floats:
+    """Read the grid where a rising curve over it has these values, on a logarithmic scale."""
+    curve = np.log(np.maximum(rising, 1e-12))
+    db = np.interp(np.log(np.maximum(information, 1e-12)), curve, _GRID_DB)
+    return np.asarray(10 ** (db / 10))
+
+
+def _at(table: Floats, sinr: Floats) -> Floats:
+    """Interpolate [levels, amplitudes, grid] to [levels, amplitudes, *shape of sinr]."""
+    db = 10 * np.log10(np.maximum(sinr, 1e-12))
+    return np.array([[np.interp(db, _GRID_DB, row) for row in level] for level in table])
+
+
+def _information(mean: Floats, variance: Floats) -> Floats:
+    """Of a bit whose LLR, counted positive where it is right, is normal with these moments."""
+    llr = mean[..., None] + np.sqrt(variance)[..., None] * _NODES
+    return np.asarray(1 - np.logaddexp(0, -llr) @ _WEIGHTS / np.log(2))
+
+
+@cache
+def _alone(bits_per_symbol: int) -> Floats:
+    """Mean information of one transmission over the grid, its LLRs taken for normal."""
+    return np.maximum.accumulate(_information(*_moments(bits_per_symbol)).mean(axis=(0, 1)))
+
+
+@cache
+def _exact(bits_per_symbol: int) -> Floats:
+    """Mean information of one transmission over the grid."""
+    llr = _llrs(bits_per_symbol)
+    return np.maximum.accumulate((1 - np.logaddexp(0, -llr) @ _WEIGHTS / np.log(2)).mean(axis=(0, 1)))
+
+
+@cache
+def _moments(bits_per_symbol: int) -> tuple[Floats, Floats]:
+    """Mean and variance of the LLR of each bit level and amplitude over the grid."""
+    llr = _llrs(bits_per_symbol)
+    mean = llr @ _WEIGHTS
+    return mean, np.maximum(llr**2 @ _WEIGHTS - mean**2, 0.0)
+
+
+@cache
+def _llrs(bits_per_symbol: int) -> Floats:
+    """LLRs, counted positive where they are right, [levels, amplitudes, grid, nodes of the noise].
+
+    Real and imaginary parts are alike, so that one amplitude-shift keying tells both; so are both signs.
+    """
+    levels = bits_per_symbol // 2
+    labels = (np.arange(2**levels)[:, None] >> np.arange(levels - 1, -1, -1)) & 1
+    signs, amplitudes = 1 - 2 * labels, np.zeros(2**levels)
+    for level in range(levels - 1, -1, -1):
+        amplitudes = signs[:, level] * (2.0 ** (levels - 1 - level) - amplitudes)
+    amplitudes /= np.sqrt(2 * np.mean(amplitudes**2))
+    sigma = np.sqrt(10 ** (-_GRID_DB / 10) / 2)[:, None]
+    positive = amplitudes > 0
+    y = amplitudes[positive, None, None] + sigma * _NODES
+    log_likelihood = -((y[..., None] - amplitudes) ** 2) / (2 * sigma[..., None] ** 2)
+    rows = []
+    for level in range(levels):
+        one = labels[:, level] == 1
+        llr = np.logaddexp.reduce(log_likelihood[..., one], axis=-1) - np.logaddexp.reduce(
+            log_likelihood[..., ~one], axis=-1
+        )
+        rows.append(llr * np.where(one[positive], 1, -1)[:, None, None])
+    return np.stack(rows)
