@@ -2,8 +2,8 @@
 
 One packet is one transport block. Its CRC is the 24-bit one (CRC24A) whatever its size, where TS 38.212
 §7.2.1 has 16 bits up to 3824: a packet that arrives wrong but unnoticed would reach an image decoder as
-garbage, and 2^-16 a packet is too often for a sweep of millions of them. So that the longer CRC does not cut a
-packet in two, base graph 2 ends at 3816 payload bits instead of 3824. The rest is §5.2.2 and §7.2.2.
+garbage, and 2^-16 a packet is too often for a sweep of millions of them. So that the longer CRC does not cut
+a packet in two, base graph 2 ends at 3816 payload bits instead of 3824. The rest is §5.2.2 and §7.2.2.
 
 Packet sizes and the MCS of a class are the scheduler's grant: the receiver knows them as a terminal knows its
 downlink control information, and their signalling isn't simulated or counted.

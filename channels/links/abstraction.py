@@ -192,7 +192,7 @@ class AbstractLink:
     def _effective_sinrs(
         self, batch: _Batch, active: Ints, first_slots: Ints, nats: Floats | None = None
     ) -> Floats:
-        """EESM over each active packet's resource elements, linear, [active]; adds their capacity to `nats`."""
+        """EESM over each active packet's resource elements, linear, [active]; adds capacity to `nats`."""
         bursts, row = np.unique(batch.burst[active], return_inverse=True)
         sizes, protection = batch.resource_elements[active], batch.protection[active]
         totals = np.bincount(row, sizes)
