@@ -32,8 +32,8 @@ Ints = NDArray[np.int64]
 Kind = tuple[str, int]
 """Protection class and bytes of a packet: packets of a kind share their transport format."""
 _WORD = 2**64 - 1
-# The capacity that is reported is averaged over every fourth of the sampled subcarriers
-_CAPACITY_STEP = 4
+# The capacity that is reported is averaged over every fifth sample, which takes turns among 1 to 4 streams
+_CAPACITY_STEP = 5
 # What bursts computed together may hold: 32 MB of SINRs
 _MOST_SINRS = 4_000_000
 

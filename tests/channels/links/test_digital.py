@@ -261,3 +261,25 @@ def test_no_wrong_packet_is_accepted_far_below_the_waterfall(model, csi, snr_db)
     burst = packets(("critical", 20), ("base", 40), *[("detail", 90)] * 2)
     deliveries = link.send([burst] * 150, snr_db, range(150))
     assert sum(p is not None for d in deliveries for p in d.payloads) == 0
+
+
+@pytest.mark.parametrize("csi", ["perfect", "lmmse"])
+def test_even_minus_50_db_has_a_capacity(csi):
+    link = DigitalLink(LinkSpec(channel=ChannelSpec(model="rayleigh"), ofdm=OfdmSpec(csi=csi)))
+    deliveries = link.send([packets(("base", 20))] * 5, -50.0, range(5))
+    assert all(-1000 < d.classes["base"].effective_sinr_db < -40 for d in deliveries)
+
+
+def test_a_negative_seed_is_named():
+    with pytest.raises(ValueError, match="seeds must be whole numbers from 0 on, not -1"):
+        DigitalLink(LinkSpec()).send([packets(("base", 3))], 3.0, [-1])
+
+
+def test_reports_count_the_decoders_iterations():
+    link = DigitalLink(LinkSpec(channel=ChannelSpec(model="awgn")))
+    good, bad = (
+        link.send([packets(*[("base", 50)] * 4)], snr, [1])[0].classes["base"] for snr in (20.0, -20.0)
+    )
+    assert (good.decodings, bad.decodings) == (4, 4)
+    assert good.decoder_iterations <= 8
+    assert bad.decoder_iterations == 4 * 20
