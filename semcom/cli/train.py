@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from semcom.cli.errors import one_line_errors
@@ -13,7 +12,7 @@ from semcom.train.registry import run_stage, stage_names
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="Stage to train.", click_type=click.Choice(stage_names()))],
+    stage: Annotated[str, typer.Argument(help=f"Stage to train: {', '.join(stage_names())}.")],
     profile: Annotated[Path, typer.Option(help="Profile folder that the result is written to.")],
     data: Annotated[
         list[str] | None, typer.Option(help="Folder of photos or quoted pattern; repeatable.")

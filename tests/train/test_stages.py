@@ -116,3 +116,16 @@ def test_crops_depend_on_seed_and_index_alone(tmp_path):
 def test_a_folder_without_photos_is_named(tmp_path):
     with pytest.raises(ValueError, match=str(tmp_path)):
         list_photos([str(tmp_path)])
+
+
+def test_the_command_knows_every_stage_of_the_folder():
+    from typer.testing import CliRunner
+
+    from semcom.cli.main import app
+    from semcom.train.registry import stage_names
+
+    shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output
+    assert {"backbone", "enhancer", "joint", "quantise"} <= set(stage_names())
+    assert all(name in shown for name in stage_names())
+    refused = CliRunner().invoke(app, ["train", "enhancr", "--profile", "p"])
+    assert refused.exit_code == 2 and "enhancr" in refused.output
