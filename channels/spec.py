@@ -16,34 +16,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from channels.coding.mcs import mcs_table_size
+from channels.propagation.registry import entry
 
-ChannelModelName = Literal[
-    "awgn",
-    "rayleigh",
-    "rician",
-    "tdl-a",
-    "tdl-b",
-    "tdl-c",
-    "tdl-d",
-    "tdl-e",
-    "tdl-a10",
-    "tdl-a30",
-    "tdl-b100",
-    "tdl-c60",
-    "tdl-c300",
-    "tdl-d10",
-    "tdl-d30",
-    "cdl-a",
-    "cdl-b",
-    "cdl-c",
-    "cdl-d",
-    "cdl-e",
-    "umi",
-    "uma",
-    "rma",
-    "inh",
-    "rt",
-]
 SceneName = Literal[
     "box",
     "box_knife",
@@ -63,16 +37,10 @@ SceneName = Literal[
 ]
 CsiKind = Literal["ls-cp", "ls-linear", "ls-nearest", "lmmse", "perfect"]
 SUBCARRIERS_PER_PRB = 12
+# In subcarrier spacings; beyond it one coefficient a symbol describes nothing any more
+MOST_DOPPLER = 1 / 4
+_ALWAYS_READ = ("model", "carrier_frequency_hz", "num_tx_antennas", "num_rx_antennas")
 _SPEED_OF_LIGHT = 299_792_458.0
-# TR 38.901 Table 7.4.1-1: the path-loss and large-scale models of the scenarios end here; ITU-R P.2040 has no
-# material beyond these
-_CARRIER_RANGE_HZ = {
-    "umi": (0.5e9, 100e9, "TR 38.901 Table 7.4.1-1"),
-    "uma": (0.5e9, 100e9, "TR 38.901 Table 7.4.1-1"),
-    "inh": (0.5e9, 100e9, "TR 38.901 Table 7.4.1-1"),
-    "rma": (0.5e9, 30e9, "TR 38.901 Table 7.4.1-1"),
-    "rt": (1e9, 100e9, "ITU-R P.2040, whose materials the scenes are made of"),
-}
 
 
 class _Spec(BaseModel):
@@ -94,7 +62,9 @@ class RayTracingSpec(_Spec):
 class ChannelSpec(_Spec):
     """The physical channel between the antennas."""
 
-    model: ChannelModelName = "tdl-a"
+    model: str = Field(
+        default="tdl-a", description="a name of `semcom channels list`, those of installed packages included"
+    )
     carrier_frequency_hz: float = Field(default=3.5e9, ge=0.5e9, le=150e9)
     delay_spread_ns: float = Field(
         default=100.0, ge=0.0, le=10_000.0, description="RMS delay spread of tdl-a..e and cdl-a..e"
@@ -117,12 +87,14 @@ class ChannelSpec(_Spec):
     )
 
     @model_validator(mode="after")
-    def _check_carrier(self) -> Self:
-        lowest, highest, source = _CARRIER_RANGE_HZ.get(self.model, (0.5e9, 150e9, ""))
+    def _check_model(self) -> Self:
+        model = entry(self.model)
+        lowest, highest = model.carrier_range_hz
         if not lowest <= self.carrier_frequency_hz <= highest:
+            source = f" ({model.carrier_source})" if model.carrier_source else ""
             raise ValueError(
                 f"carrier_frequency_hz must be from {lowest / 1e9:g}e9 to {highest / 1e9:g}e9 for model "
-                f"{self.model!r} ({source}), not {self.carrier_frequency_hz:g}"
+                f"{self.model!r}{source}, not {self.carrier_frequency_hz:g}"
             )
         if self.antenna_polarization == "dual" and (self.num_tx_antennas % 2 or self.num_rx_antennas % 2):
             raise ValueError(
@@ -131,16 +103,23 @@ class ChannelSpec(_Spec):
             )
         return self
 
-    @property
-    def rms_delay_spread_ns(self) -> float | None:
-        """Delay spread of the TDL and CDL models; a fixed profile's is in its name. None for the others."""
-        if self.model.startswith(("tdl", "cdl")):
-            return float(self.model[5:] or self.delay_spread_ns)
-        return None
+    @model_validator(mode="after")
+    def _warn_of_fields_without_effect(self) -> Self:
+        fields, reads = type(self).model_fields, {*_ALWAYS_READ, *entry(self.model).reads}
+        idle = [name for name in fields if name not in reads and getattr(self, name) != fields[name].default]
+        if idle:
+            warnings.warn(
+                f"channel model {self.model!r} ignores {', '.join(idle)}; it reads "
+                f"{', '.join(name for name in fields if name in reads and name != 'model')}",
+                stacklevel=2,
+            )
+        return self
 
     @property
     def max_doppler_hz(self) -> float:
-        """Largest Doppler shift in Hz: speed over wavelength."""
+        """Largest Doppler shift in Hz: speed over wavelength; zero for models that know no speed."""
+        if "speed_kmh" not in entry(self.model).reads:
+            return 0.0
         return self.speed_kmh / 3.6 * self.carrier_frequency_hz / _SPEED_OF_LIGHT
 
 
@@ -264,14 +243,14 @@ class LinkSpec(_Spec):
         return self
 
     @model_validator(mode="after")
-    def _warn_of_interference(self) -> Self:
-        prefix_ns, spread_ns = self.ofdm.cyclic_prefix_s * 1e9, self.channel.rms_delay_spread_ns
-        if spread_ns is not None and spread_ns > prefix_ns:
-            warnings.warn(
-                f"channel.delay_spread_ns ({spread_ns:g}) is longer than the cyclic "
-                f"prefix ({prefix_ns:.0f} ns at {self.ofdm.subcarrier_spacing_khz} kHz); the interference "
-                "between symbols that this would cause isn't simulated, so results will be too good",
-                stacklevel=2,
+    def _check_doppler(self) -> Self:
+        doppler_hz, spacing_khz = self.channel.max_doppler_hz, self.ofdm.subcarrier_spacing_khz
+        if doppler_hz > MOST_DOPPLER * spacing_khz * 1e3:
+            raise ValueError(
+                f"channel.speed_kmh {self.channel.speed_kmh:g} at channel.carrier_frequency_hz "
+                f"{self.channel.carrier_frequency_hz:g} is a Doppler shift of {doppler_hz:.0f} Hz, more than "
+                f"a quarter of ofdm.subcarrier_spacing_khz ({spacing_khz}): the channel would change within "
+                "an OFDM symbol. Lower one of the first two, or widen the spacing"
             )
         return self
 

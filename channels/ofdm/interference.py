@@ -13,11 +13,9 @@ import torch
 
 from channels.ofdm.correlation import components
 from channels.propagation.base import Statistics
-from channels.spec import OfdmSpec
+from channels.spec import MOST_DOPPLER, OfdmSpec
 
 _WARN_FROM = 1e-3
-# Beyond it a coefficient a symbol describes nothing any more
-_MOST_DOPPLER = 1 / 4
 _INTEGRATION_POINTS = 2001
 
 
@@ -56,7 +54,7 @@ def interference_to_signal(statistics: Statistics, ofdm: OfdmSpec) -> float:
         ValueError: the Doppler shift exceeds a quarter of the subcarrier spacing, or interference the signal.
     """
     spacing_hz = ofdm.subcarrier_spacing_khz * 1e3
-    if statistics.max_doppler_hz > _MOST_DOPPLER * spacing_hz:
+    if statistics.max_doppler_hz > MOST_DOPPLER * spacing_hz:
         raise ValueError(
             f"a Doppler shift of {statistics.max_doppler_hz:.0f} Hz is more than a quarter of "
             f"ofdm.subcarrier_spacing_khz ({ofdm.subcarrier_spacing_khz}): the channel changes within a "

@@ -29,7 +29,6 @@ from torch import Tensor
 from channels.propagation.base import Statistics
 from channels.spec import ChannelSpec
 
-_SPEED_OF_LIGHT = 299_792_458.0
 # Of the stored files: change it when what they hold changes
 _FORMAT = 1
 _LLVM_HELP = (

@@ -16,11 +16,11 @@ channels_app = typer.Typer(help="What is simulated between the antennas.", no_ar
 @channels_app.command("list")
 def list_models() -> None:
     """List the channel models."""
-    from channels.describe import MODELS
+    from channels.propagation.registry import entry, names
 
-    width = max(map(len, MODELS))
-    for name, meaning in MODELS.items():
-        typer.echo(f"{name:{width}}  {meaning}")
+    width = max(map(len, names()))
+    for name in names():
+        typer.echo(f"{name:{width}}  {entry(name).summary}")
 
 
 @channels_app.command("describe")

@@ -1,13 +1,8 @@
-from typing import get_args
-
 import pytest
 
-from channels.describe import MODELS, describe
-from channels.spec import ChannelModelName, ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
-
-
-def test_every_model_is_listed():
-    assert set(MODELS) == set(get_args(ChannelModelName))
+from channels.describe import describe
+from channels.propagation.registry import entry, names
+from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
 
 
 def test_numbers_are_those_of_the_standard():
@@ -31,8 +26,9 @@ def test_numbers_are_those_of_the_standard():
     assert "base: MCS 9, QPSK at rate 0.663, 1.326 bit a symbol, power boost +1.5 dB, HARQ up to 3" in text
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("model", sorted(names()))
 def test_every_model_is_described(model):
     text = describe(LinkSpec(channel=ChannelSpec(model=model)))
-    assert MODELS[model] in text
+    assert entry(model).summary in text
     assert ("RMS" in text) == (model in {f"{kind}-{letter}" for kind in ("tdl", "cdl") for letter in "abcde"})
+    assert ("km/h" in text) == (model not in ("awgn", "rayleigh", "rician"))

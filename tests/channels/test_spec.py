@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -8,7 +10,7 @@ from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ChannelSpec(model="tdl-z"), r"(?s)model.*'awgn', 'rayleigh'"),
+        (lambda: ChannelSpec(model="tdl-z"), r"(?s)unknown channel model 'tdl-z'; did you mean 'tdl-"),
         (
             lambda: ChannelSpec(carrier_frequency_hz=1e8),
             r"(?s)carrier_frequency_hz.*greater than or equal to 5",
@@ -84,16 +86,38 @@ def test_more_bad_specs(build, message):
         build()
 
 
-def test_a_delay_spread_beyond_the_cyclic_prefix_warns():
-    # 144/2048 of a symbol at 120 kHz is 586 ns
-    with pytest.warns(
-        UserWarning, match=r"delay_spread_ns \(600\) is longer than the cyclic prefix \(586 ns"
-    ):
-        LinkSpec(channel=ChannelSpec(delay_spread_ns=600), ofdm=OfdmSpec(subcarrier_spacing_khz=120))
-    with pytest.warns(
-        UserWarning, match=r"delay_spread_ns \(300\) is longer than the cyclic prefix \(146 ns"
-    ):
-        LinkSpec(channel=ChannelSpec(model="tdl-c300"), ofdm=OfdmSpec(subcarrier_spacing_khz=480))
+def test_a_channel_that_changes_within_a_symbol_is_refused():
+    # 500 km/h at 150 GHz: 69.5 kHz
+    with pytest.raises(ValidationError, match=r"Doppler shift of 69493 Hz, more than a quarter of ofdm\.sub"):
+        LinkSpec(
+            channel=ChannelSpec(speed_kmh=500, carrier_frequency_hz=150e9),
+            ofdm=OfdmSpec(subcarrier_spacing_khz=240),
+        )
+    # Block fading knows no speed
+    with pytest.warns(UserWarning, match="ignores speed_kmh"):
+        LinkSpec(channel=ChannelSpec(model="rician", speed_kmh=500, carrier_frequency_hz=150e9))
+
+
+@pytest.mark.parametrize(
+    ("fields", "ignored"),
+    [
+        ({"model": "awgn", "speed_kmh": 30}, "speed_kmh"),
+        ({"model": "rayleigh", "delay_spread_ns": 30, "rician_k_db": 3}, "delay_spread_ns, rician_k_db"),
+        ({"model": "tdl-c300", "delay_spread_ns": 30}, "delay_spread_ns"),
+        ({"model": "tdl-a", "los": True, "antenna_pattern": "38.901"}, "antenna_pattern, los"),
+        ({"model": "umi", "delay_spread_ns": 30}, "delay_spread_ns"),
+        ({"model": "cdl-a", "ray_tracing": {"scene": "munich"}}, "ray_tracing"),
+    ],
+)
+def test_a_field_that_the_model_ignores_is_named(fields, ignored):
+    with pytest.warns(UserWarning, match=f"channel model '{fields['model']}' ignores {ignored}; it reads"):
+        ChannelSpec(**fields)
+
+
+def test_a_field_left_at_its_default_says_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ChannelSpec(model="awgn", speed_kmh=3, delay_spread_ns=100)
 
 
 def test_guards_and_dc_follow_sionnas_grid():

@@ -1,0 +1,157 @@
+"""The channel models by name: what each is, which fields of a `ChannelSpec` it reads, where its code is.
+
+Everything that is said of models follows from here: what a spec accepts and warns of, `describe`,
+`semcom channels list`. Nothing heavy is imported before a model is built.
+
+A package adds a model by a Python entry point that leads to an `Entry`:
+
+    [project.entry-points."semcom.channel_models"]
+    two-ray = "my_package.two_ray:ENTRY"
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from channels.propagation.base import ChannelModel
+    from channels.spec import ChannelSpec
+
+GROUP = "semcom.channel_models"
+_ARRAYS = ("antenna_polarization", "antenna_pattern")
+_TR_38901 = "TR 38.901 Table 7.4.1-1"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A channel model before it is built."""
+
+    summary: str
+    """What it is, in a line."""
+    factory: str | Callable[[ChannelSpec], ChannelModel]
+    """Called with the spec; `module:attribute`, or the callable itself."""
+    reads: tuple[str, ...] = ()
+    """Fields of `ChannelSpec` that change it, beside carrier and antennas; others get a warning."""
+    carrier_range_hz: tuple[float, float] = (0.5e9, 150e9)
+    carrier_source: str = ""
+    """Who says so."""
+
+    def build(self, spec: ChannelSpec) -> ChannelModel:
+        """Build the model of a spec."""
+        if not isinstance(self.factory, str):
+            return self.factory(spec)
+        module, _, attribute = self.factory.partition(":")
+        model: ChannelModel = getattr(import_module(module), attribute)(spec)
+        return model
+
+
+def _tdl(summary: str, *fields: str) -> Entry:
+    return Entry(summary, "channels.propagation.clustered:Tdl", ("speed_kmh", *fields))
+
+
+def _cdl(summary: str) -> Entry:
+    return Entry(
+        f"TR 38.901 clustered delay line {summary}",
+        "channels.propagation.clustered:Cdl",
+        ("speed_kmh", "delay_spread_ns", *_ARRAYS),
+    )
+
+
+def _drop(summary: str, highest_hz: float = 100e9) -> Entry:
+    return Entry(
+        f"TR 38.901 {summary}: a terminal dropped anew every burst, 0.5 to {highest_hz / 1e9:g} GHz",
+        "channels.propagation.drops:Scenario",
+        ("speed_kmh", "los", *_ARRAYS),
+        (0.5e9, highest_hz),
+        _TR_38901,
+    )
+
+
+_BUILT_IN: dict[str, Entry] = {
+    "awgn": Entry("no fading: constant unit gain, white Gaussian noise", "channels.propagation.flat:Awgn"),
+    "rayleigh": Entry(
+        "Rayleigh block fading: flat in frequency, one coefficient a burst",
+        "channels.propagation.flat:RayleighBlockFading",
+    ),
+    "rician": Entry(
+        "Rician block fading: a line of sight of given K factor over Rayleigh scattering, one coefficient a "
+        "burst",
+        "channels.propagation.flat:RicianBlockFading",
+        ("rician_k_db",),
+    ),
+    **{
+        f"tdl-{letter}": _tdl(f"TR 38.901 tapped delay line {letter.upper()}: {what}", "delay_spread_ns")
+        for letter, what in {
+            "a": "no line of sight, 23 taps",
+            "b": "no line of sight, 23 taps",
+            "c": "no line of sight, 24 taps",
+            "d": "line of sight",
+            "e": "line of sight",
+        }.items()
+    },
+    **{
+        f"tdl-{profile}": _tdl(
+            f"TS 38.101-4 fixed profile TDL{profile.upper()}: {profile[1:]} ns delay spread"
+            + ", line of sight" * (profile[0] == "d")
+        )
+        for profile in ("a10", "a30", "b100", "c60", "c300", "d10", "d30")
+    },
+    **{
+        f"cdl-{letter}": _cdl(f"{letter.upper()} with antenna arrays: {what}")
+        for letter, what in {
+            "a": "no line of sight",
+            "b": "no line of sight",
+            "c": "no line of sight",
+            "d": "line of sight",
+            "e": "line of sight",
+        }.items()
+    },
+    "umi": _drop("urban micro, street canyon"),
+    "uma": _drop("urban macro"),
+    "rma": _drop("rural macro", 30e9),
+    "inh": _drop("indoor hotspot, open office"),
+    "rt": Entry(
+        "ray tracing: paths between two places of a scene (extra [rt], Sionna RT), 1 to 100 GHz",
+        "channels.propagation.ray_tracing:RayTraced",
+        ("speed_kmh", "ray_tracing", *_ARRAYS),
+        (1e9, 100e9),
+        "ITU-R P.2040, whose materials the scenes are made of",
+    ),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every channel model's name, those of installed packages last; a name built in cannot be taken."""
+    return (*_BUILT_IN, *sorted(_installed().keys() - _BUILT_IN.keys()))
+
+
+def entry(name: str) -> Entry:
+    """Return a channel model's entry.
+
+    Raises:
+        ValueError: no model has that name (with the nearest one), or its entry point leads elsewhere.
+    """
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    if name not in _installed():
+        near = difflib.get_close_matches(name.lower(), names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown channel model {name!r}{hint} Known: {', '.join(names())}")
+    found = _installed()[name].load()
+    if not isinstance(found, Entry):
+        raise ValueError(
+            f"channel model {name!r}: {_installed()[name].value} must be an Entry of "
+            f"channels.propagation.registry, not {type(found).__name__}"
+        )
+    return found
+
+
+@cache
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
