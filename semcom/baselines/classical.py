@@ -5,20 +5,23 @@ sender tries reductions by 1 to 16 and keeps the one with the best SSIM. The fir
 
     width (2) │ height (2) │ reduction (1)
 
-and the codec's payload follows, in as many packets as its format can lose one by one.
+and the codec's payload follows, in as many packets as its format can lose one by one. The size is that of
+the session: a receiver takes a header that says otherwise for damage.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from semcom.baselines.codec import SCALES, Codec, Pixels
+from semcom.baselines.loss import grey_picture
 from semcom.contracts import Budget, BudgetError
 from semcom.message import Message, Protection, ReceivedMessage, Reconstruction, Stream
 from semcom.metrics.reference import LastReference
@@ -28,7 +31,6 @@ from semcom.picture.pixels import to_pixels, to_tensor
 
 MIN_SIDE, MAX_SIDE = 16, 16383  # SSIM and x265 need some pixels; 16383 is VP8's limit
 _HEADER = struct.Struct(">HHB")
-_GREY = 0.5
 
 
 class ClassicalSystem:
@@ -53,16 +55,32 @@ class ClassicalSystem:
         return _Search(self._trials(image), budget).message()
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
-        """The picture from what arrived before the first lost packet; a grey one where that is too little."""
+        """The picture from what arrived before the first lost packet; a grey one where that is too little.
+
+        Never raises, and never decodes anything larger than the session's picture.
+        """
         chunks = received.chunks("image")
         arrived = chunks[: chunks.index(None)] if None in chunks else chunks
         try:
-            picture = _picture(self._codec, [c for c in arrived if c is not None], len(chunks))
-        except ValueError:
-            grey = torch.full((3, received.height, received.width), _GREY)
-            return Reconstruction(grey, notes=("image lost: grey picture",))
+            picture = _picture(
+                self._codec,
+                [c for c in arrived if c is not None],
+                len(chunks),
+                received.width,
+                received.height,
+            )
+        except Exception:  # a decoder that meets damaged bytes may raise anything
+            return grey_picture(received)
         notes = () if None not in chunks else (f"image truncated: {len(arrived)} of {len(chunks)} packets",)
         return Reconstruction(to_tensor(picture).contiguous(), notes=notes)
+
+
+@dataclass(frozen=True)
+class _Coding:
+    """The picture at one reduction and quality, and how good that is: SSIM, 1 at best."""
+
+    message: Message
+    score: float
 
 
 class _Trials:
@@ -70,92 +88,63 @@ class _Trials:
 
     def __init__(self, codec: Codec, pixels: Pixels) -> None:
         self.codec, self.pixels = codec, pixels
-        self._coded: dict[tuple[int, int, bool], tuple[bytes, ...]] = {}
-        self._scores: dict[tuple[int, int], float] = {}
+        self._codings: dict[tuple[int, int], _Coding] = {}
 
-    def message(self, scale: int, quality: int, quick: bool = False) -> Message:
-        """The picture reduced by `scale`; `quick` for about that size."""
-        height, width = self.pixels.shape[:2]
-        stream = Stream(
-            "image", Protection.BASE, self._chunks(scale, quality, quick and self.codec.has_quick)
-        )
-        return Message((stream,), width, height)
-
-    def score(self, scale: int, quality: int) -> float:
-        """SSIM of the quick coding."""
+    def coding(self, scale: int, quality: int) -> _Coding:
+        """The picture reduced by `scale`."""
         key = scale, quality
-        if key not in self._scores:
-            chunks = self._chunks(scale, quality, self.codec.has_quick)
-            picture = _picture(self.codec, chunks, len(chunks))
-            self._scores[key] = ssim(to_tensor(picture)[None], to_tensor(self.pixels)[None]).item()
-        return self._scores[key]
-
-    def tried(self, scale: int) -> list[int]:
-        """Qualities of which the size is known, ascending."""
-        return sorted(q for s, q, quick in self._coded if s == scale and quick == self.codec.has_quick)
-
-    def _chunks(self, scale: int, quality: int, quick: bool) -> tuple[bytes, ...]:
-        key = scale, quality, quick
-        if key not in self._coded:
+        if key not in self._codings:
             height, width = self.pixels.shape[:2]
             reduced = _resize(self.pixels, *_reduced(width, height, scale), Image.Resampling.LANCZOS)
-            first, *others = self.codec.encode(reduced, quality, quick)
-            self._coded[key] = (_HEADER.pack(width, height, scale) + first, *others)
-        return self._coded[key]
+            first, *others = self.codec.encode(reduced, quality)
+            chunks = (_HEADER.pack(width, height, scale) + first, *others)
+            decoded = _picture(self.codec, chunks, len(chunks), width, height)
+            score = ssim(to_tensor(decoded)[None], to_tensor(self.pixels)[None]).item()
+            message = Message((Stream("image", Protection.BASE, chunks),), width, height)
+            self._codings[key] = _Coding(message, score)
+        return self._codings[key]
 
 
 class _Search:
-    """The best message of one picture for one budget."""
+    """The best message of one picture for one budget.
+
+    More budget never gives a worse picture, though neither size nor SSIM rises with every step of a codec's
+    quality. For each reduction the qualities are the nodes of one search tree, the same for all budgets; a
+    coding counts only where its SSIM lies between those of the nodes that bound it, and otherwise the
+    best below stands in for it. So what a larger budget finds at a reduction is never worse, and neither is
+    the best over all reductions that fit at the lowest quality.
+    """
 
     def __init__(self, trials: _Trials, budget: Budget) -> None:
         self._trials, self._budget = trials, budget
-        self._qualities = trials.codec.qualities
-        self._lowest = self._qualities[0]
+        self._lowest, self._highest = trials.codec.qualities[0], trials.codec.qualities[-1]
 
     def message(self) -> Message:
         """Raises `BudgetError` when nothing fits."""
         scales = [scale for scale in SCALES if min(self._trials.pixels.shape[:2]) >= scale * MIN_SIDE]
-        scale, quality = self._best_scale(scales)
-        for fitting in range(quality, self._lowest - 1, -1):
-            message = self._trials.message(scale, fitting)
-            if self._budget.fits(message):
-                return message
-        smallest = self._trials.message(scales[-1], self._lowest)
-        if self._budget.fits(smallest):
-            return smallest
-        cost = self._budget.cost(packet_sizes(smallest))
-        raise BudgetError(self._budget.limit, cost, self._budget.unit)
-
-    def _best_scale(self, scales: Sequence[int]) -> tuple[int, int]:
-        """Reduction, and the highest quality that (by quick estimate) fits with it.
-
-        From the smallest picture to the full one: the same bytes never buy a larger picture at a higher
-        quality, so each search starts below the last one's answer, and ends when a larger one is worse.
-        """
-        best, best_score, highest = (scales[-1], self._lowest - 1), -1.0, self._qualities[-1]
+        found = []
         for scale in reversed(scales):
-            highest = self._highest_quality(scale, highest)
-            if highest < self._lowest:
-                break
-            score = self._trials.score(scale, highest)
-            if score < best_score:
-                break
-            best, best_score = (scale, highest), score
-        return best
+            if not self._budget.fits(self._trials.coding(scale, self._lowest).message):
+                break  # nor do larger pictures
+            found.append(self._best(scale))
+        if found:
+            return max(found, key=lambda coding: coding.score).message
+        smallest = self._trials.coding(scales[-1], self._lowest).message
+        raise BudgetError(self._budget.limit, self._budget.cost(packet_sizes(smallest)), self._budget.unit)
 
-    def _highest_quality(self, scale: int, high: int) -> int:
-        """By bisection, of what has been tried already first."""
-        if not self._fits(scale, self._lowest):
-            return self._lowest - 1
-        low = self._lowest
+    def _best(self, scale: int) -> _Coding:
+        """By steps that double, so that no coding much larger than the budget is made, then by halves."""
+        best, ceiling = self._trials.coding(scale, self._lowest), math.inf
+        low, high, step = self._lowest, self._highest, 1
         while low < high:
-            known = [quality for quality in self._trials.tried(scale) if low < quality <= high]
-            middle = known[len(known) // 2] if known else (low + high + 1) // 2
-            low, high = (middle, high) if self._fits(scale, middle) else (low, middle - 1)
-        return low
-
-    def _fits(self, scale: int, quality: int) -> bool:
-        return self._budget.fits(self._trials.message(scale, quality, quick=True))
+            middle = min(low + step, high) if step else (low + high + 1) // 2
+            tried = self._trials.coding(scale, middle)
+            counted = tried if best.score <= tried.score <= ceiling else best
+            if self._budget.fits(tried.message):
+                low, best, step = middle, counted, 2 * step
+            else:
+                high, ceiling, step = middle - 1, counted.score, 0
+        return best
 
 
 def _check(image: Tensor) -> None:
@@ -169,11 +158,13 @@ def _check(image: Tensor) -> None:
         raise ValueError(f"image sides must be {MIN_SIDE} to {MAX_SIDE} pixels, not {size}")
 
 
-def _picture(codec: Codec, arrived: Sequence[bytes], sent: int) -> Pixels:
-    """Raises `ValueError` where too little arrived."""
+def _picture(codec: Codec, arrived: Sequence[bytes], sent: int, width: int, height: int) -> Pixels:
+    """A picture of width and height. Raises `ValueError` where too little arrived, or of another size."""
     if not arrived:
         raise ValueError("nothing of it arrived")
-    width, height, scale = _HEADER.unpack_from(arrived[0])
+    *announced, scale = _HEADER.unpack_from(arrived[0])
+    if announced != [width, height] or scale not in SCALES:
+        raise ValueError("not a picture of this session")
     pieces = [arrived[0][_HEADER.size :], *arrived[1:]]
     reduced = codec.decode(pieces, sent, *_reduced(width, height, scale))
     return _resize(reduced, width, height, Image.Resampling.BICUBIC)

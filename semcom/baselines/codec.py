@@ -29,19 +29,16 @@ class Codec:
     Attributes:
         name: of the system.
         qualities: from the smallest to the largest payload.
-        encode: payload of [h,w,3] uint8 at a quality, in one or more pieces; the flag asks for a quick
-            estimate of about that size, for searching.
+        encode: payload of [h,w,3] uint8 at a quality, in one or more pieces.
         decode: [h,w,3] uint8 of the pieces that arrived, the number that were sent, width and height.
             Gets as much of the beginning as arrived in one go, at least one piece. Raises `ValueError` on
             damaged bytes, or where the format cannot do with less than everything.
-        has_quick: whether the flag makes a difference.
     """
 
     name: str
     qualities: range
-    encode: Callable[[Pixels, int, bool], tuple[bytes, ...]]
+    encode: Callable[[Pixels, int], tuple[bytes, ...]]
     decode: Callable[[Sequence[bytes], int, int, int], Pixels]
-    has_quick: bool = False
 
 
 def pieces(payload: bytes) -> tuple[bytes, ...]:
@@ -68,7 +65,11 @@ def read(file: bytes, kind: str, width: int, height: int) -> Pixels:
     """[h,w,3] uint8 by Pillow's reader of that kind. Raises `CodecError`: damaged, or of another size."""
     try:
         with Image.open(io.BytesIO(file), formats=(kind,)) as picture:
+            if picture.size != (width, height):  # before any pixel is decoded
+                raise CodecError(f"payload is not a picture of {width}x{height} pixels")
             return sized(np.asarray(picture.convert("RGB")), width, height)
+    except CodecError:
+        raise
     except (OSError, ValueError, SyntaxError, EOFError, RuntimeError) as error:
         raise CodecError(f"damaged {kind} payload: {error}") from error
 
@@ -76,7 +77,7 @@ def read(file: bytes, kind: str, width: int, height: int) -> Pixels:
 def sized(pixels: Pixels, width: int, height: int) -> Pixels:
     """The picture itself. Raises `CodecError` when it is not of that size."""
     if pixels.shape != (height, width, 3):
-        raise CodecError(f"payload is not of a picture of {width}x{height} pixels")
+        raise CodecError(f"payload is not a picture of {width}x{height} pixels")
     return pixels
 
 

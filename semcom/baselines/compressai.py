@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semcom.baselines.loss import grey_picture, sane
 from semcom.contracts import Budget, BudgetError
 from semcom.message import Message, Protection, ReceivedMessage, Reconstruction, Stream
 from semcom.metrics.reference import LastReference
@@ -31,7 +32,6 @@ from semcom.packets import packet_sizes
 _HEADER = struct.Struct(">HHB")
 _LENGTH_BYTES = 3
 _MAX_SIDE = 65535
-_GREY = 0.5
 
 
 class CompressAISystem:
@@ -73,18 +73,25 @@ class CompressAISystem:
 
     @torch.inference_mode()
     def decode(self, received: ReceivedMessage) -> Reconstruction:
-        """The picture, or a grey one where the packet was lost."""
+        """The picture, or a grey one where the packet was lost or holds none of the session's size."""
+        try:
+            return Reconstruction(self._picture(received))
+        except Exception:  # a decoder that meets damaged bytes may raise anything
+            return grey_picture(received)
+
+    def _picture(self, received: ReceivedMessage) -> Tensor:
         (chunk,) = received.chunks("image")
         if chunk is None:
-            grey = torch.full((3, received.height, received.width), _GREY)
-            return Reconstruction(grey, notes=("image lost: grey picture",))
+            raise ValueError("nothing of it arrived")
         width, height, index = _HEADER.unpack_from(chunk)
+        if (width, height) != (received.width, received.height):
+            raise ValueError("not a picture of this session")
         model = self._models[index]
         strings = _split(chunk[_HEADER.size :], _num_strings(model))
         factor = model.downsampling_factor
         shape = (-(-height // factor), -(-width // factor))
         picture = model.decompress([[string] for string in strings], shape)["x_hat"]
-        return Reconstruction(picture[0, :, :height, :width].clamp(0, 1).contiguous())
+        return sane(picture[0, :, :height, :width], received)
 
     def _all_messages(self, image: Tensor) -> list[Message]:
         """One a checkpoint, the smallest first."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from semcom.baselines.loss import grey_picture, sane
 from semcom.contracts import Budget, BudgetError
 from semcom.message import AnalogStream, Message, Protection, ReceivedMessage, Reconstruction
 from semcom.networks.deepjscc import CHANNELS, DeepJSCC, normalise, num_values
@@ -53,11 +54,14 @@ class DeepJSCCSystem:
 
     @torch.inference_mode()
     def decode(self, received: ReceivedMessage) -> Reconstruction:
-        """The picture from noisy values."""
-        stream = received.analog("image")
-        planes = stream.values[None].float(), stream.error_variance[None].float()
-        picture = self._codec.receive(*planes, received.height, received.width)[0]
-        return Reconstruction(picture.clamp(0, 1).contiguous())
+        """The picture from noisy values; a grey one where they are none of the session's picture."""
+        try:
+            stream = received.analog("image")
+            planes = stream.values[None].float(), stream.error_variance[None].float()
+            picture = self._codec.receive(*planes, received.height, received.width)[0]
+            return Reconstruction(sane(picture, received))
+        except (KeyError, ValueError, RuntimeError, IndexError):
+            return grey_picture(received)
 
 
 def _affordable(budget: Budget, height: int, width: int) -> int:

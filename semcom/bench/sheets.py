@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from semcom.bench.document import best_rows
 from semcom.bench.run import AXIS
+from semcom.picture import images
 from semcom.sweep.result import SweepResult
 
 _TILE = (288, 216)
@@ -55,8 +56,7 @@ def _sheet(tiles: Mapping[tuple[str, float], Path], original: Path | None) -> Im
             place = (column * width, line * height)
             draw.text(place, f"{system}, {title}" if column else title, fill="black")
             if file is not None:
-                with Image.open(file) as picture:
-                    tile = picture.convert("RGB")
-                    tile.thumbnail(_TILE, Image.Resampling.LANCZOS)
-                    sheet.paste(tile, (place[0], place[1] + _CAPTION))
+                tile = images.read(file)
+                tile.thumbnail(_TILE, Image.Resampling.LANCZOS)
+                sheet.paste(tile, (place[0], place[1] + _CAPTION))
     return sheet

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from semcom.files import read_limited
+from semcom.picture.limits import MAX_FILE_BYTES
 from semcom.provenance import provenance
 from semcom.sweep.engine import DEFAULT_BATCH, Engine, stored_points
 from semcom.sweep.executors import make_executor
@@ -86,7 +88,7 @@ def _keep_originals(plan: Plan, store: Store) -> None:
     for photo in plan.photos[: plan.scenario.pictures]:
         copy = store.pictures / f"original-{photo.sha256}{Path(photo.path).suffix.lower()}"
         if photo.sha256 is not None and not copy.exists():
-            write_atomically(copy, Path(photo.path).read_bytes())
+            write_atomically(copy, read_limited(photo.path, MAX_FILE_BYTES))
 
 
 def load(folder: str | Path) -> SweepResult:

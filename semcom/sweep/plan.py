@@ -15,13 +15,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from semcom.files import read_limited
+from semcom.picture.limits import MAX_FILE_BYTES, SUFFIXES
 from semcom.sweep import parts
 from semcom.sweep.canonical import canonical
 from semcom.sweep.grid import Grid
 from semcom.sweep.problems import Problem, ScenarioError, from_validation
 from semcom.sweep.scenario import BudgetSpec, Scenario, assign
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".ppm"}
 _SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 
 
@@ -170,7 +171,7 @@ def _matches(entry: str) -> list[Path]:
         return sorted(_SAMPLES.glob(entry.removeprefix("sample:") + ".*"))
     path = Path(entry).expanduser()
     if path.is_dir():
-        return sorted(child for child in path.iterdir() if child.suffix.lower() in _SUFFIXES)
+        return sorted(child for child in path.iterdir() if child.suffix.lower() in SUFFIXES)
     if path.exists():
         return [path]
     return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
@@ -178,7 +179,7 @@ def _matches(entry: str) -> list[Path]:
 
 def _hash(path: Path) -> str | None:
     try:
-        return sha256(path.read_bytes()).hexdigest()
+        return sha256(read_limited(path, MAX_FILE_BYTES)).hexdigest()
     except OSError:
         return None
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from PIL import Image
+
+from semcom.picture import images
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +102,7 @@ def show_pictures(result: SweepResult, image: str | None, snr_db: float | Sequen
                 title if title == "original" else f"{', '.join(map(str, key))}, {title}", fontsize=8
             )
             if isinstance(path, str | Path):
-                cell.imshow(Image.open(path))
+                cell.imshow(images.read(path))
     return figure
 
 

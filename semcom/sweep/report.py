@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
-from PIL import Image
 
+from semcom.picture import images
 from semcom.sweep.plots import plot_bits, plot_curves
 from semcom.sweep.result import SweepResult
 
@@ -110,8 +110,7 @@ def _sheets(result: SweepResult) -> Iterator[dict[str, Any]]:
 
 
 def _data_url(path: str) -> str:
-    with Image.open(path) as file:
-        picture = file.convert("RGB")
+    picture = images.read(path)
     if picture.width > _PICTURE_WIDTH:
         picture = picture.resize((_PICTURE_WIDTH, round(picture.height * _PICTURE_WIDTH / picture.width)))
     buffer = io.BytesIO()

@@ -89,14 +89,13 @@ def load_mask(path: str | Path) -> Tensor:
     """
     import numpy as np
     import torch
-    from PIL import Image, UnidentifiedImageError
+
+    from semcom.picture import images
 
     try:
-        with Image.open(path) as file:
-            values = np.asarray(file.convert("L"))
-    except (OSError, UnidentifiedImageError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a picture"
-        raise PromptError(f"mask {path}: {reason}") from error
+        values = np.asarray(images.read(path).convert("L"))
+    except images.ImageError as error:
+        raise PromptError(f"mask {error}") from error
     return torch.from_numpy(values > 127)
 
 

@@ -96,10 +96,12 @@ def test_lost_picture_is_grey_and_says_so(system, photo):
     assert result.notes == ("image lost: grey picture",)
 
 
-def test_size_comes_from_the_payload(system, photo):
+def test_size_is_that_of_the_session(system, photo):
     message = system.encode(photo, num_bytes(300))
-    elsewhere = ReceivedMessage((ReceivedStream("image", message["image"].chunks),), 1, 1, REPORT)
-    assert system.decode(elsewhere).image.shape == photo.shape
+    elsewhere = ReceivedMessage((ReceivedStream("image", message["image"].chunks),), 20, 30, REPORT)
+    result = system.decode(elsewhere)
+    assert torch.equal(result.image, torch.full((3, 30, 20), 0.5))
+    assert result.notes == ("image lost: grey picture",)
 
 
 def test_deterministic(system, photo):

@@ -38,7 +38,7 @@ def middle(codec):
 @pytest.mark.parametrize("size", SIZES)
 def test_round_trip(codec, size):
     pixels = picture(*size)
-    coded = codec.encode(pixels, codec.qualities[-1], False)
+    coded = codec.encode(pixels, codec.qualities[-1])
     decoded = codec.decode(coded, len(coded), *size)
     assert decoded.shape == pixels.shape
     assert psnr(decoded, pixels) > (23 if size == (16, 16) else 26)  # chroma is coded at half the size
@@ -47,7 +47,7 @@ def test_round_trip(codec, size):
 @names(CODECS)
 def test_higher_quality_is_larger_and_better(codec):
     pixels = picture(128, 96)
-    coded = [codec.encode(pixels, codec.qualities[i], False) for i in (0, len(codec.qualities) // 2, -1)]
+    coded = [codec.encode(pixels, codec.qualities[i]) for i in (0, len(codec.qualities) // 2, -1)]
     sizes = [sum(map(len, payload)) for payload in coded]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == 3
@@ -58,7 +58,7 @@ def test_higher_quality_is_larger_and_better(codec):
 @names(CODECS)
 def test_deterministic(codec):
     pixels = picture(64, 48)
-    assert codec.encode(pixels, middle(codec), False) == codec.encode(pixels, middle(codec), False)
+    assert codec.encode(pixels, middle(codec)) == codec.encode(pixels, middle(codec))
 
 
 @pytest.mark.parametrize("quality", [1, 20, 95])
@@ -107,7 +107,7 @@ def test_jpeg2000_layers_decode_as_the_file_does(size):
 @names(PROGRESSIVE)
 def test_more_of_a_truncated_picture_is_better(codec):
     pixels = picture(256, 192)
-    coded = codec.encode(pixels, codec.qualities[-40], False)
+    coded = codec.encode(pixels, codec.qualities[-40])
     assert len(coded) >= 3
     counts = (1, len(coded) // 2 + 1, len(coded))
     quality = [psnr(codec.decode(coded[:n], len(coded), 256, 192), pixels) for n in counts]
@@ -117,7 +117,7 @@ def test_more_of_a_truncated_picture_is_better(codec):
 
 @names([codec for codec in CODECS if codec not in PROGRESSIVE])
 def test_others_need_everything(codec):
-    coded = codec.encode(picture(96, 64), middle(codec), False)
+    coded = codec.encode(picture(96, 64), middle(codec))
     assert len(coded) == 1
     with pytest.raises(CodecError, match="0 of 1"):
         codec.decode((), 1, 96, 64)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from semcom.picture.images import ImageError, load, save
+from semcom.picture.images import ImageError, load, read, read_indices, save
 
 WIDTH, HEIGHT = 80, 66
 
@@ -292,3 +292,119 @@ def test_save_rounds_and_clips(tmp_path):
 def test_save_names_the_file(tmp_path, name):
     with pytest.raises(ImageError, match=str(Path(name).name)):
         save(torch.zeros(3, 64, 64), tmp_path / name)
+
+
+def without_alpha_size(avif):
+    """As libheif 1.11 wrote it: no `ispe` for the alpha plane. Takes one association out by hand."""
+    data, ipma = bytearray(avif), avif.index(b"ipma") - 4
+    entry = avif.index(bytes([0, 2, 4, 1]), ipma)  # item 2: four properties, the first is `ispe`
+    for kind in (b"meta", b"iprp", b"ipma"):
+        place = avif.index(kind) - 4
+        struct.pack_into(">I", data, place, struct.unpack_from(">I", data, place)[0] - 1)
+    iloc = avif.index(b"iloc") - 4
+    for item in range(2):  # id 2, construction 0, reference 2, extents 2, offset 4, length 4
+        place = iloc + 16 + 14 * item + 6
+        struct.pack_into(">I", data, place, struct.unpack_from(">I", data, place)[0] - 1)
+    data[entry + 2] -= 1
+    del data[entry + 3]
+    return bytes(data)
+
+
+def test_avif_whose_alpha_has_no_size_is_read_with_its_transparency(tmp_path, pixels):
+    alpha = np.where(np.arange(WIDTH) < 40, 0, 255).astype(np.uint8)
+    rgba = np.dstack((pixels, np.broadcast_to(alpha, pixels.shape[:2])))
+    Image.fromarray(rgba).save(tmp_path / "good.avif", quality=90)
+    (tmp_path / "a.avif").write_bytes(without_alpha_size((tmp_path / "good.avif").read_bytes()))
+    with pytest.raises(OSError, match="cannot identify"):
+        Image.open(tmp_path / "a.avif")
+    image = load(tmp_path / "a.avif")
+    assert torch.equal(image, load(tmp_path / "good.avif"))
+    assert (image[:, :, :36] > 0.98).all()
+    assert (image[:, :, 44:] - as_float(pixels)[:, :, 44:]).abs().mean() < 0.03
+
+
+def tiff(values, bits, photometric):
+    """An uncompressed grey TIFF file; twelve bits are packed two values to three bytes."""
+    height, width = values.shape
+    if bits == 12:
+        flat = values.reshape(-1, 2).astype(np.uint32)
+        packed = flat[:, 0] << 12 | flat[:, 1]
+        data = b"".join(int(v).to_bytes(3, "big") for v in packed)
+    else:
+        data = values.astype("<u2").tobytes()
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric), (273, 8)]
+    tags += [(277, 1), (278, height), (279, len(data))]
+    data += bytes(len(data) % 2)
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", t, 4, 1, v) for t, v in tags)
+    return struct.pack("<2sHI", b"II", 42, 8 + len(data)) + data + directory + bytes(4)
+
+
+@pytest.mark.parametrize(("bits", "white_is_zero"), [(12, False), (16, False), (16, True)])
+def test_grey_tiff_of_12_bits_and_of_inverted_levels(tmp_path, bits, white_is_zero):
+    top = 2**bits - 1
+    values = np.linspace(0, top, 64 * 64).astype(np.uint16).reshape(64, 64)
+    (tmp_path / "a.tif").write_bytes(tiff(values, bits, 0 if white_is_zero else 1))
+    expected = torch.from_numpy((values / top).astype(np.float32)).expand(3, -1, -1)
+    got = load(tmp_path / "a.tif")
+    torch.testing.assert_close(got, 1 - expected if white_is_zero else expected, atol=1e-6, rtol=0)
+
+
+def test_tiff_of_12_bits_whose_zero_is_white_is_refused_as_what_it_is(tmp_path):
+    (tmp_path / "a.tif").write_bytes(tiff(np.zeros((64, 64), np.uint16), 12, 0))
+    assert "a TIFF file" in refused(tmp_path / "a.tif")
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
+    import os
+    import socket
+
+    os.mkfifo(tmp_path / "fifo.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s.png"))
+        for path in (tmp_path / "fifo.png", tmp_path / "s.png", Path("/dev/zero"), Path("/dev/null")):
+            assert "not a regular file" in refused(path)
+            assert "not a regular file" in refused_by(read, path)
+
+
+def refused_by(reader, path):
+    with pytest.raises(ImageError) as caught:
+        reader(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_file_of_many_bytes_is_not_read(tmp_path):
+    with (tmp_path / "big.png").open("wb") as file:
+        file.truncate(1 << 40)
+    assert "larger than" in refused(tmp_path / "big.png")
+
+
+def test_pixels_are_limited_below_the_square_of_the_longest_side(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(8192, 8192, 8, 2, b""))
+    assert "8192x8192 pixels" in refused(tmp_path / "a.png")
+
+
+def test_pictures_of_any_size_come_upright_on_white(tmp_path, pixels):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels[:3, :5]).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(np.asarray(read(tmp_path / "a.png")), ORIENTED[6](pixels[:3, :5]))
+    Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "b.png")
+    assert (np.asarray(read(tmp_path / "b.png")) == 255).all()
+    Image.fromarray(np.array([[0, 65535]], np.uint16)).save(tmp_path / "c.png")
+    assert np.asarray(read(tmp_path / "c.png")).tolist() == [[[0] * 3, [255] * 3]]
+
+
+def test_label_pictures_keep_their_indices(tmp_path):
+    labels = Image.fromarray(np.array([[0, 1], [2, 7]], np.uint8)).convert("P")
+    labels.putpalette(list(range(255, -1, -1)) * 3)
+    labels.save(tmp_path / "a.png")
+    assert read_indices(tmp_path / "a.png").tolist() == [[0, 1], [2, 7]]
+    Image.new("RGB", (4, 4)).save(tmp_path / "b.png")
+    assert "labels are palette indices" in refused_by(read_indices, tmp_path / "b.png")
+
+
+def test_eps_is_refused_by_every_reader(tmp_path):
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\nshowpage\n")
+    for reader in (load, read, read_indices):
+        assert "not a picture of a known format" in refused_by(reader, tmp_path / "a.png")

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from semcom.baselines.codec import Codec, Pixels, whole
 from semcom.streams.coding import av1
 
-_SPEED, _QUICK_SPEED = 2, 6
+_SPEED = 2
 
 
-def encode(pixels: Pixels, quality: int, quick: bool = False) -> tuple[bytes, ...]:
+def encode(pixels: Pixels, quality: int) -> tuple[bytes, ...]:
     """Payload of [h,w,3] uint8 at a quality of 0 to 100."""
-    return (av1.encode(pixels, quality, speed=_QUICK_SPEED if quick else _SPEED),)
+    return (av1.encode(pixels, quality, speed=_SPEED),)
 
 
 def decode(arrived: Sequence[bytes], sent: int, width: int, height: int) -> Pixels:
@@ -23,4 +23,4 @@ def decode(arrived: Sequence[bytes], sent: int, width: int, height: int) -> Pixe
     return av1.decode(whole(arrived, sent), width, height)
 
 
-CODEC = Codec("avif", range(101), encode, decode, has_quick=True)
+CODEC = Codec("avif", range(101), encode, decode)

@@ -22,8 +22,8 @@ _LENGTH = struct.Struct(">I")
 _NAL_HEADER_BYTES = 2
 
 
-def encode(pixels: Pixels, quality: int, quick: bool = False) -> tuple[bytes, ...]:
-    """Payload of [h,w,3] uint8 at a quality of 0 to 100; `quick` plays no part."""
+def encode(pixels: Pixels, quality: int) -> tuple[bytes, ...]:
+    """Payload of [h,w,3] uint8 at a quality of 0 to 100."""
     file = _file(pixels, quality)
     return (file[_slice_start(file) + _LENGTH.size + _NAL_HEADER_BYTES :],)
 

@@ -15,12 +15,12 @@ from functools import lru_cache
 
 from semcom.baselines.codec import SUBSAMPLING, Codec, CodecError, Pixels, grey, pieces, read, save
 
-_START_OF_SCAN, _PROGRESSIVE_FRAME, _END = b"\xff\xda", b"\xff\xc2", b"\xff\xd9"
+_START, _START_OF_SCAN, _PROGRESSIVE_FRAME, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xc2", b"\xff\xd9"
 _PROGRESSIVE = 0x80
 
 
-def encode(pixels: Pixels, quality: int, quick: bool = False) -> tuple[bytes, ...]:
-    """Pieces of the payload of [h,w,3] uint8 at a quality of 1 to 100; `quick` plays no part."""
+def encode(pixels: Pixels, quality: int) -> tuple[bytes, ...]:
+    """Pieces of the payload of [h,w,3] uint8 at a quality of 1 to 100."""
     mode = min((0, _PROGRESSIVE), key=lambda mode: len(_entropy_coded(pixels, quality, mode)))
     return pieces(bytes([mode | quality]) + _entropy_coded(pixels, quality, mode))
 
@@ -28,6 +28,8 @@ def encode(pixels: Pixels, quality: int, quick: bool = False) -> tuple[bytes, ..
 def decode(arrived: Sequence[bytes], sent: int, width: int, height: int) -> Pixels:
     """[h,w,3] uint8 of the payload's beginning; see `Codec.decode`."""
     payload = b"".join(arrived)
+    if not payload:
+        raise CodecError("empty JPEG payload")
     mode, quality = payload[0] & _PROGRESSIVE, payload[0] & ~_PROGRESSIVE
     if not 1 <= quality <= 100:
         raise CodecError(f"damaged JPEG payload: quality {quality}")
@@ -51,9 +53,16 @@ def _header(quality: int, mode: int, width: int, height: int) -> bytes:
 
 
 def _header_end(file: bytes, mode: int) -> int:
-    """Up to the first bytes that depend on the picture: after the scan's header, or the frame's."""
-    marker = file.index(_PROGRESSIVE_FRAME if mode else _START_OF_SCAN)
-    return marker + 2 + int(struct.unpack_from(">H", file, marker + 2)[0])
+    """Up to the first bytes that depend on the picture: after the scan's header, or the frame's.
+
+    From segment to segment (B.1.1.4): the bytes of a marker also occur inside of quantisation tables.
+    """
+    last, position = _PROGRESSIVE_FRAME if mode else _START_OF_SCAN, len(_START)
+    while True:
+        marker = file[position : position + 2]
+        position += 2 + int(struct.unpack_from(">H", file, position + 2)[0])
+        if marker == last:
+            return position
 
 
 CODEC = Codec("jpeg", range(1, 101), encode, decode)

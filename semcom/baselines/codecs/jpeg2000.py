@@ -11,16 +11,17 @@ import struct
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from semcom.baselines.codec import Codec, Pixels, grey, read, save
+from semcom.baselines.codec import Codec, CodecError, Pixels, grey, read, save
 
 _LEVELS, _COMPONENTS = 5, 3
 _LAYER_STEP_DB = 4.0
+_NUM_LAYERS = (1, 3)
 _LAYERED_BYTES = 1200  # below it the packet headers of several layers cost too much
 _TILE_PART, _LENGTHS, _DATA, _END = 0xFF90, 0xFF58, b"\xff\x93", b"\xff\xd9"
 _TILE_HEADER = struct.Struct(">HHHIBB")
 
 
-def encode(pixels: Pixels, quality: int, quick: bool = False) -> tuple[bytes, ...]:
+def encode(pixels: Pixels, quality: int) -> tuple[bytes, ...]:
     """Layers of [h,w,3] uint8; quality is the PSNR of the last layer in quarters of a dB."""
     target = quality / 4
     layers = _layers(pixels, (target,))
@@ -31,6 +32,8 @@ def encode(pixels: Pixels, quality: int, quick: bool = False) -> tuple[bytes, ..
 
 def decode(arrived: Sequence[bytes], sent: int, width: int, height: int) -> Pixels:
     """[h,w,3] uint8 of the first layers; see `Codec.decode`."""
+    if sent not in _NUM_LAYERS:
+        raise CodecError(f"{sent} pieces, where a picture has {' or '.join(map(str, _NUM_LAYERS))}")
     empty = bytes((sent - len(arrived)) * _packets_a_layer(width, height))
     data = b"".join(arrived) + empty
     length = _TILE_HEADER.size + len(_DATA) + len(data)

@@ -17,8 +17,8 @@ _START_CODE = b"\x9d\x01\x2a"
 _SIZE = struct.Struct("<HH")
 
 
-def encode(pixels: Pixels, quality: int, quick: bool = False) -> tuple[bytes, ...]:
-    """Payload of [h,w,3] uint8 at a quality of 0 to 100; `quick` plays no part."""
+def encode(pixels: Pixels, quality: int) -> tuple[bytes, ...]:
+    """Payload of [h,w,3] uint8 at a quality of 0 to 100."""
     file = save(pixels, "WEBP", quality=quality, method=_EFFORT)
     frame = file[_CHUNK.size : _CHUNK.size + _CHUNK.unpack_from(file)[4]]
     return (frame[:_FRAME_TAG_BYTES] + frame[_FRAME_TAG_BYTES + len(_START_CODE) + _SIZE.size :],)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
 from semcom.networks.captioner import GRID
 from semcom.networks.efficientnet import FEATURE_CHANNELS
+from semcom.picture import images
 from semcom.picture.pixels import to_tensor
 from semcom.transmitter.features import FeatureExtractor
 
@@ -100,5 +100,4 @@ def cached_features(extractor: FeatureExtractor, photos: Sequence[Path], folder:
 
 
 def _picture(path: Path) -> Tensor:
-    with Image.open(path) as file:
-        return to_tensor(np.asarray(file.convert("RGB")))
+    return to_tensor(np.asarray(images.read(path)))

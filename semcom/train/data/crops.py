@@ -17,13 +17,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from semcom.picture import grain
+from semcom.picture import grain, images
 from semcom.picture.grid import CELL
+from semcom.picture.limits import SUFFIXES
 from semcom.picture.pixels import to_tensor
 from semcom.streams.coding import av1
 from semcom.transmitter import hci
 
-PHOTO_SUFFIXES = {".webp", ".jpg", ".jpeg", ".png", ".avif", ".tif", ".tiff", ".bmp"}
 CROP = 128
 QUALITIES = (8, 52)
 _USUAL_QUALITY = 40  # Kodak at 0.03 bpp is coded at 27–49, at 0.018 at 9–31
@@ -43,7 +43,7 @@ def list_photos(sources: Sequence[str]) -> list[Path]:
     for source in sources:
         folder = Path(source)
         found = folder.rglob("*") if folder.is_dir() else _expand(source)
-        matches = [path for path in found if path.suffix.lower() in PHOTO_SUFFIXES]
+        matches = [path for path in found if path.suffix.lower() in SUFFIXES]
         if not matches:
             raise ValueError(f"no photo in {source}: give a folder of pictures or a quoted pattern")
         photos.extend(matches)
@@ -140,8 +140,7 @@ class CodedCrops(Dataset[dict[str, Tensor]]):
     def _photo(self, rng: np.random.Generator) -> tuple[Image.Image, Path]:
         """A photo, often reduced (finer texture per pixel), at least one crop large, often mirrored."""
         path = self.photos[rng.integers(len(self.photos))]
-        with Image.open(path) as file:
-            photo = file.convert("RGB")
+        photo = images.read(path)
         smallest = self.crop / min(photo.size)
         factor = max(smallest, float(rng.uniform(0.4, 1.0)))
         size = [max(self.crop, round(side * factor)) // 4 * 4 for side in photo.size]

@@ -15,6 +15,7 @@ from rich.progress import track
 from torch import Tensor
 
 from semcom.networks.mgdd import TEXT_TOKENS, caption_tokens
+from semcom.picture import images
 from semcom.picture.pixels import to_tensor
 from semcom.streams import card
 from semcom.streams.coding.vocabulary import Vocabulary
@@ -79,8 +80,7 @@ def written_captions(
     known = dict(line.split("\t", 1) for line in file.read_text().splitlines()) if file.exists() else {}
     missing = [path for path in photos if str(path) not in known]
     for path in track(missing, description="captions"):
-        with Image.open(path) as picture:
-            photo = picture.convert("RGB")
+        photo = images.read(path)
         height, width = frame_size(photo.height, photo.width, FRAME)
         image = to_tensor(np.asarray(photo.resize((width, height), Image.Resampling.BICUBIC)))
         known[str(path)] = captioner.describe(image, extractor(image))

@@ -23,12 +23,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from semcom.networks.sam import TINY_IMAGE_SIZE
+from semcom.picture import images
+from semcom.picture.limits import SUFFIXES
 from semcom.picture.pixels import to_tensor
 
 POINTS, BOXES = 3, 3
 """Prompts of a sample: points, and boxes of which the last comes with a coarse mask."""
 MASK_STRIDE = 4
-_PHOTO_SUFFIXES = {".webp", ".jpg", ".jpeg"}
+_PHOTO_SUFFIXES = SUFFIXES - {".png"}  # which is what label maps are
 _SMALLEST = 0.004  # share of a crop that a segment covers to be asked for
 _JITTER = 0.08  # deviation of a box side, as a share of the box
 _TRIES = 8
@@ -82,9 +84,8 @@ def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """[H,W] uint8."""
-    with Image.open(path) as file:
-        return np.asarray(file).astype(np.uint8)
+    """[H,W] uint8. Raises `ImageError`."""
+    return images.read_indices(path)
 
 
 class PromptedCrops(Dataset[dict[str, Tensor]]):
@@ -139,8 +140,7 @@ class PromptedCrops(Dataset[dict[str, Tensor]]):
         group = self.groups[int(rng.choice(len(self.groups), p=self._weights))]
         entry = group[int(rng.integers(len(group)))]
         labels = Image.fromarray(read_labels(entry.labels[int(rng.integers(len(entry.labels)))]))
-        with Image.open(entry.photo) as file:
-            photo = file.convert("RGB")
+        photo = images.read(entry.photo)
         share = rng.uniform(0.5, 1, 2) ** 0.5 if rng.random() < 0.7 else np.ones(2)
         width, height = (share * photo.size).astype(int)
         x, y = rng.integers(0, photo.width - width + 1), rng.integers(0, photo.height - height + 1)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich.progress import track
 
+from semcom.picture import images
 from semcom.picture.pixels import to_tensor
 from semcom.streams import card
 from semcom.train.data.crops import list_photos
@@ -28,9 +28,7 @@ def count(photos: Sequence[Path]) -> dict[str, list[int]]:
     """Frequencies of luma and chroma differences that sum to 2**12 each."""
     counts = {name: np.full(2 * top + 1, _PRIOR) for name, top in card.TOPS.items()}
     for path in track(photos, description="photos"):
-        with Image.open(path) as file:
-            photo = to_tensor(np.asarray(file.convert("RGB")))
-        steps = card.differences(photo)
+        steps = card.differences(to_tensor(np.asarray(images.read(path))))
         for (name, top), values in zip(card.TOPS.items(), steps, strict=True):
             counts[name] += np.bincount(np.array(values) + top, minlength=2 * top + 1)
     return {name: integers(weights).tolist() for name, weights in counts.items()}

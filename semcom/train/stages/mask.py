@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from semcom.picture import images
 from semcom.picture.grid import CELL
 from semcom.streams import mask as keymap
 from semcom.train.training_run import TrainingRun
@@ -30,7 +30,7 @@ _PRIOR = 0.4  # added to both counts, as Krichevsky and Trofimov add 1/2
 def key_maps(folder: Path) -> Iterator[Tensor]:
     """Key maps [h,w] bool of the masks (PNG, white is salient) in a folder."""
     for path in sorted(folder.glob("*.png")):
-        mask = torch.from_numpy(np.array(Image.open(path).convert("L")) > 127).float()
+        mask = torch.from_numpy(np.array(images.read(path).convert("L")) > 127).float()
         for cell in (CELL // 2, CELL):
             for key_area in (None, 0.3):
                 key_map = key_cells(cell_means(mask, cell), key_area)
