@@ -37,6 +37,7 @@ KEY_AREA = 0.12
 """Largest share of the picture in automatic key regions."""
 _NAMED_AREA = 0.3
 Precision = Literal["fp32", "bf16", "int8", "nf4"]
+Objective = Literal["balanced", "dists", "lpips", "psnr"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,12 @@ class SemanticOptions(BaseModel):
         default=None, description="A published vit_b, vit_l or vit_h instead of the profile's segmenter."
     )
     num_words: int = Field(default=16, ge=0, le=MAX_WORDS, description="Pseudo-words to send.")
+    effort: Literal[0, 1, 2] = Field(
+        default=0,
+        description="Of the sender's search: 0 sends what tables say, 1 tries settings (about 10 s), 2 "
+        "shapes the picture for the receiver (minutes). A result is kept and not searched for again.",
+    )
+    objective: Objective = Field(default="balanced", description="What efforts 1 and 2 ask for.")
     steps: int = Field(default=1, ge=1, le=MAX_STEPS, description="Steps of the diffusion decoder.")
     decoder_seed: int = Field(default=0, ge=0, description="Of the decoder's noise.")
     quantization: Precision = Field(default="int8", description="Precision of the receiver's networks.")

@@ -60,6 +60,11 @@ class Profile:
     def __contains__(self, part: str) -> bool:
         return part in self._parts
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which holds that of every part: what a cached result belongs to."""
+        return sha256((self._folder / "profile.json").read_bytes()).hexdigest()
+
     def build(self, part: str, factory: type[Module]) -> Module:
         """The model of a part, in float32, evaluation mode, frozen.
 

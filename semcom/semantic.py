@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,15 @@ from semcom.transmitter.captions import CaptionEncoder, Describer, HubCaptioner,
 from semcom.transmitter.chain import Transmitter
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.regions import RegionSelector
+from semcom.transmitter.search import SenderSearch
 from semcom.transmitter.segmenter import Segmenter
 from semcom.transmitter.split import KeyShares
 
 
 class SemanticSystem:
     """Encodes and decodes with the models of a profile, built when first needed and only the end that is.
+
+    `announce` is told what a search at the sender is doing; set it for a progress display.
 
     Args:
         profile: name of a shipped profile or path of a folder; instead of the options' one.
@@ -53,6 +57,7 @@ class SemanticSystem:
         named = {} if profile is None else {"profile": profile}
         self.options = (options or SemanticOptions()).updated(**named, **wishes)
         self._parts = _Parts(Profile.open(self.options.profile))
+        self.announce: Callable[[str], object] = _say_nothing
         self._parts.check(self.options)
 
     def with_options(self, **changes: Any) -> SemanticSystem:
@@ -65,7 +70,7 @@ class SemanticSystem:
         if options.profile != self.options.profile:
             return SemanticSystem(options=options)
         other = object.__new__(SemanticSystem)
-        other.options, other._parts = options, self._parts
+        other.options, other._parts, other.announce = options, self._parts, self.announce
         other._parts.check(options)
         return other
 
@@ -80,8 +85,25 @@ class SemanticSystem:
         parts = self._parts
         sender = CaptionEncoder(parts.coder, parts.describer(self.options))
         selector = parts.selector(self.options)
+        options = self.options
+        told = options.steps, options.decoder_seed, options.quantization, options.adapters
+        search = SenderSearch(
+            parts.float_enhancer,
+            parts.transform,
+            parts.tables,
+            lambda received: self.receiver.decode(received).image,
+            f"{parts.profile.digest} {told}",
+            lambda stage: self.announce(stage),
+        )
         return Transmitter(
-            selector, parts.transform, parts.tables, sender, parts.extractor, parts.words, parts.shares
+            selector,
+            parts.transform,
+            parts.tables,
+            sender,
+            parts.extractor,
+            parts.words,
+            parts.shares,
+            search,
         )
 
     @cached_property
@@ -156,6 +178,10 @@ class _Parts:
         networks: tuple[Enhancer, MultimodalDecoder] = self._built[level, adapters]
         return networks
 
+    def float_enhancer(self) -> Enhancer:
+        """The receiver's as it was trained, for a search at the sender to look through."""
+        return self.profile.build("enhancer", Enhancer)
+
     def selector(self, options: SemanticOptions) -> RegionSelector:
         """With a segmenter where the profile or the user has one."""
         checkpoint = options.sam_checkpoint
@@ -190,6 +216,10 @@ class _Parts:
             return RegionSelector(saliency)
         sam = self.profile.build("segmenter", TinySegmenter).sam(self.backbone)
         return RegionSelector(saliency, self.extractor, Segmenter(sam))
+
+
+def _say_nothing(stage: str) -> None:
+    """Where nobody watches."""
 
 
 def receiver_networks(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,15 @@ class Rate(enum.StrEnum):
     LOW = "low"
     MID = "mid"
     HIGH = "high"
+
+
+class Objective(enum.StrEnum):
+    """Of the search at the sender; the keys of `semcom.transmitter.objective.OBJECTIVES`."""
+
+    BALANCED = "balanced"
+    DISTS = "dists"
+    LPIPS = "lpips"
+    PSNR = "psnr"
 
 
 class Precision(enum.StrEnum):
@@ -96,6 +106,18 @@ def send(
         str, typer.Option(help="auto, none, background (of what is not key), or your own caption.")
     ] = "auto",
     num_words: Annotated[int, typer.Option(help="Pseudo-words to send.", min=0, max=64)] = 16,
+    effort: Annotated[
+        int,
+        typer.Option(
+            help="Search at the sender: 0 none, 1 settings (about 10 s), 2 shapes the picture (minutes); "
+            "the result is cached.",
+            min=0,
+            max=2,
+        ),
+    ] = 0,
+    objective: Annotated[
+        Objective, typer.Option("--for", help="What efforts 1 and 2 ask for.")
+    ] = Objective.BALANCED,
     steps: Annotated[int, typer.Option(help="Steps of the diffusion decoder.", min=1, max=8)] = 1,
     quantization: Annotated[
         Precision, typer.Option(help="Precision of the receiver's networks.")
@@ -140,10 +162,13 @@ def send(
             texture=texture,
             caption=caption,
             num_words=num_words,
+            effort=effort,
+            objective=objective.value,
             steps=steps,
             quantization=quantization.value,
             adapters=adapters,
         )
+        system.announce = partial(announce, advance=0)
         budget = _budget(photo, carrier, rate.value, bpp, cbr)
         result = transmit(photo, system, carrier, budget, snr_db, seed, announce)
         announce("writing the report")
@@ -153,7 +178,7 @@ def send(
 
 
 @contextmanager
-def _stages(total: int) -> Iterator[Callable[[str], None]]:
+def _stages(total: int) -> Iterator[Callable[..., None]]:
     """A progress bar on stderr with one step per announced stage; gone when the command ends."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -162,8 +187,8 @@ def _stages(total: int) -> Iterator[Callable[[str], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=total, completed=-1)
 
-        def announce(stage: str) -> None:
-            progress.update(task, description=stage, advance=1)
+        def announce(stage: str, advance: int = 1) -> None:
+            progress.update(task, description=stage, advance=advance)
 
         yield announce
 

@@ -41,6 +41,7 @@ from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.key_codec import KeyEncoder
 from semcom.transmitter.pseudo_words import pseudo_words
 from semcom.transmitter.regions import RegionSelector
+from semcom.transmitter.search import Draft, SenderSearch
 from semcom.transmitter.split import KeyShares, finest_within_share
 
 _NAMED_SHARE = 0.25
@@ -76,6 +77,7 @@ class Transmitter:
         extractor: of the features that regions and pseudo-words share.
         words: makes the pseudo-words.
         shares: the key stream's share of the budget where none is wished.
+        search: at the sender, for efforts above 0.
         extras: further streams to send; by default those that are installed.
     """
 
@@ -88,11 +90,13 @@ class Transmitter:
         extractor: FeatureExtractor,
         words: PseudoWordEncoder,
         shares: KeyShares,
+        search: SenderSearch,
         extras: Sequence[ExtraStream] | None = None,
     ) -> None:
         self.selector, self.key = selector, KeyEncoder(transform, tables)
         self.captions, self.extractor, self.words, self.shares = captions, extractor, words, shares
         self.extras = extra_streams() if extras is None else tuple(extras)
+        self.search = search
 
     def encode(self, image: Tensor, budget: Budget, options: SemanticOptions) -> Message:
         """Message of a picture [3,H,W] in [0,1].
@@ -138,8 +142,28 @@ class Transmitter:
         for choice in choices:
             message = self._fit(choice, search, likely, budget)
             if message is not None:
-                return message
+                return self._improved(choice, search.thumb, message, budget, options)
         return self._reduced(plain, colours, thumb, budget)
+
+    def _improved(
+        self,
+        plan: _Plan,
+        thumb: NDArray[np.uint8],
+        message: Message,
+        budget: Budget,
+        options: SemanticOptions,
+    ) -> Message:
+        """What a search at the sender makes of a plan whose plain message fits."""
+        if not options.effort:
+            return message
+
+        def make(draft: Draft, quality: int) -> Message:
+            cells = plan.key_map if draft.key else torch.zeros_like(plan.key_map)
+            drafted = replace(plan, levels=draft.levels, key_map=cells)
+            return self._message(drafted, hci.encode(draft.thumb, quality), quality)
+
+        wish = options.effort, options.objective, options.names_regions
+        return self.search.improve(plan.image, Draft(thumb, plan.levels), message, make, budget, *wish)
 
     def _key_share(self, budget: Budget, num_pixels: int, options: SemanticOptions) -> float:
         if options.key_share is not None:
