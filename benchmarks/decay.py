@@ -32,7 +32,7 @@ from semcom.message import ReceivedMessage
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.metrics.psnr import psnr
-from semcom.metrics.topk import topk_agreement
+from semcom.metrics.topk_agreement import topk_agreement
 from semcom.picture import images
 from semcom.provenance import provenance
 from semcom.semantic import SemanticSystem

@@ -23,8 +23,8 @@ from semcom.contracts import Budget
 from semcom.link import PerfectLink
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
+from semcom.metrics.ms_ssim import ms_ssim
 from semcom.metrics.psnr import psnr
-from semcom.metrics.ssim import ms_ssim
 from semcom.packets import bits_on_wire, bpp
 from semcom.picture import images
 from semcom.picture.pixels import to_pixels

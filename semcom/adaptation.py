@@ -178,7 +178,7 @@ class _Sender:
     def crowded(self) -> tuple[Message, LinkSpec]:
         """One MCS for all, where targets leave no room for the smallest message. Raises `BudgetError`."""
         smallest = smallest_message(self._system, self._image)
-        robust = most_robust(self._spec, list(_mean_sizes(smallest)), [smallest], self._budget.limit)
+        robust = most_robust(self._spec, list(_mean_sizes(smallest)), [smallest], [self._budget.limit])
         wished = {name: self._wish.of(name) for name in robust}
         chosen = with_mcs(
             self._spec, robust | {name: index for name, index in wished.items() if index is not None}
@@ -270,14 +270,17 @@ def smallest_message(system: System, image: Tensor) -> list[PacketSize]:
         return asked[error.smallest]
 
 
-def all_fit(spec: LinkSpec, messages: Iterable[Sequence[PacketSize]], limit: int) -> bool:
-    """Whether each of the messages takes at most `limit` channel uses."""
+def all_fit(spec: LinkSpec, messages: Sequence[Sequence[PacketSize]], limits: Sequence[int]) -> bool:
+    """Whether each of the messages takes at most its limit of channel uses."""
     link = _link(spec)
-    return all(link.channel_uses(sizes) <= limit for sizes in messages)
+    return all(link.channel_uses(sizes) <= limit for sizes, limit in zip(messages, limits, strict=True))
 
 
 def most_robust(
-    spec: LinkSpec, classes: Sequence[str], messages: Sequence[Sequence[PacketSize]], limit: int
+    spec: LinkSpec,
+    classes: Sequence[str],
+    messages: Sequence[Sequence[PacketSize]],
+    limits: Sequence[int],
 ) -> dict[str, int]:
     """One MCS for all classes, the most robust at which all messages fit, the fastest where none is.
 
@@ -285,7 +288,7 @@ def most_robust(
     """
     for index in _by_rate(spec):
         choice = dict.fromkeys(classes, index)
-        if all_fit(with_mcs(spec, choice), messages, limit):
+        if all_fit(with_mcs(spec, choice), messages, limits):
             break
     return choice
 

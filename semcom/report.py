@@ -17,7 +17,7 @@ from semcom.link import PerfectLink, Transmission
 from semcom.message import Reconstruction
 from semcom.metrics.psnr import psnr
 from semcom.metrics.ssim import ssim
-from semcom.metrics.topk import topk_agreement
+from semcom.metrics.topk_agreement import topk_agreement
 from semcom.packets import bits_on_wire, bpp
 from semcom.picture import images
 from semcom.picture.pixels import to_pixels

@@ -91,8 +91,8 @@ class Delivery:
     snr_db: float
 
 
-def wilson_interval(errors: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson score interval of a proportion (Wilson, JASA 1927)."""
+def wilson_interval(errors: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion (Wilson, JASA 1927); counts need not be whole."""
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     rate, scale = errors / trials, 1 + z * z / trials
     centre = (rate + z * z / (2 * trials)) / scale

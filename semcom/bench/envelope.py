@@ -26,6 +26,7 @@ from semcom.bisection import largest
 from semcom.contracts import Budget, System
 from semcom.link import PerfectLink
 from semcom.message import Message, PacketSize, ReceivedMessage, ReceivedStream
+from semcom.sweep import parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,13 +35,12 @@ if TYPE_CHECKING:
     from channels.spec import LinkSpec
 
 Metric = Callable[["Tensor", "Tensor"], "Tensor"]
-_HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "ms_ssim", "vsi", "topk_agreement"})
 HOPELESS = 0.98  # faster schemes are not simulated: they lose as much at least
 
 
 def higher_is_better(metric: str) -> bool:
-    """Of a metric by name or as `package.module:function`."""
-    return metric.rpartition(":")[2] in _HIGHER_IS_BETTER
+    """Which way a metric points, registered or `module:name`. Raises ValueError."""
+    return parts.metric(metric).higher_is_better
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from semcom.sweep.store import write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
+AXIS = "operating_point"
 _PROBE_BPP = 0.05  # to see which classes a system's messages have
 _CURVE_POINTS = 6
 
@@ -98,7 +99,8 @@ class _Chooser:
         self._link = LinkSpec.model_validate(spec.link)
         self._paths = [photo.path for photo in found]
         self._images = [photos.load(path) for path in self._paths[: spec.probes]]
-        self._num_pixels = self._images[0][0].numel()
+        # Of every picture, in the order of `found`: a limit is a number of channel uses a pixel.
+        self._num_pixels = [photos.load(path)[0].numel() for path in self._paths]
         self._metrics = {name: parts.metric(name) for name in spec.adapt_to or spec.metrics}
         self._seeds = [derive(spec.seed, "envelope", i) for i in range(spec.realisations)]
         self._predict = cache(self._predictions)
@@ -138,16 +140,18 @@ class _Chooser:
         budget: float,
         snr_db: float,
     ) -> list[dict[str, int]]:
-        limit = self._limit(budget)
+        limits = self._limits(budget)
         rungs = [
             (choice, link)
             for choice in protection.ladder(self._link, classes, snr_db, self._seeds, self._spec.targets)
-            if adaptation.all_fit(link := adaptation.with_mcs(self._link, choice), smallest, limit)
+            if adaptation.all_fit(link := adaptation.with_mcs(self._link, choice), smallest, limits)
         ]
         if not rungs:
-            return [adaptation.most_robust(self._link, list(classes), smallest, limit)]
+            return [adaptation.most_robust(self._link, list(classes), smallest, limits)]
         expected = [
-            protection.expected_quality(system, self._images, link, limit, snr_db, self._seeds, self._metrics)
+            protection.expected_quality(
+                system, self._images, link, limits, snr_db, self._seeds, self._metrics
+            )
             for _, link in rungs
         ]
         return protection.best_choices([choice for choice, _ in rungs], expected, self._spec.confirm)
@@ -158,11 +162,13 @@ class _Chooser:
         return [{name: index} for index in sorted(best)]
 
     def _predictions(self, name: str, budget: float, snr_db: float) -> list[Prediction]:
-        return envelope.predict(self._link, name, self._limit(budget), snr_db, self._seeds)
+        """Of a packet for a picture of the mean size of all."""
+        limit = round(sum(self._limits(budget)) / len(self._num_pixels))
+        return envelope.predict(self._link, name, limit, snr_db, self._seeds)
 
-    def _limit(self, cbr: float) -> int:
-        """Channel uses."""
-        return int(cbr * 3 * self._num_pixels)
+    def _limits(self, cbr: float) -> list[int]:
+        """Channel uses of every picture."""
+        return [int(cbr * 3 * num_pixels) for num_pixels in self._num_pixels]
 
     def _curve(self, system: System, name: str, smallest: Sequence[Sequence[PacketSize]]) -> RateQuality:
         """Quality over the range of bytes that any of the budgets leaves."""

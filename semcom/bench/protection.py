@@ -69,7 +69,7 @@ def expected_quality(
     system: System,
     images: Sequence[Tensor],
     spec: LinkSpec,
-    limit: int,
+    limits: Sequence[int],
     snr_db: float,
     seeds: Sequence[int],
     metrics: Mapping[str, Metric],
@@ -83,7 +83,7 @@ def expected_quality(
         system: that sends.
         images: [3,H,W] float in [0,1], few.
         spec: of the link.
-        limit: channel uses, pilots, CRC and parity included.
+        limits: channel uses of each picture, pilots, CRC and parity included.
         snr_db: Es/N0 per resource element.
         seeds: of the channel realisations that are averaged over.
         metrics: functions of two batches [1,3,H,W], by name.
@@ -94,10 +94,9 @@ def expected_quality(
     from channels.links.abstraction import AbstractLink
 
     link = AbstractLink(spec)
-    budget = Budget(limit, link.channel_uses, "channel uses")
     expected = dict.fromkeys(metrics, 0.0)
-    for image in images:
-        message = system.encode(image, budget)
+    for image, limit in zip(images, limits, strict=False):
+        message = system.encode(image, Budget(limit, link.channel_uses, "channel uses"))
         sizes = packet_sizes(message)
         losses = link.error_probabilities(sizes, snr_db, seeds)
         for probability, received in _outcomes(message, [name for name, _ in sizes], losses):

@@ -1,4 +1,4 @@
-"""Runs a benchmark on the sweep engine: every operating point at its SNRs, and nothing twice.
+"""Runs a benchmark as a sweep: every operating point at its SNRs, and nothing twice.
 
 RUN/bench.json      operating points
 RUN/shards …        results, as of any sweep; the same command continues after an interruption
@@ -6,28 +6,21 @@ RUN/shards …        results, as of any sweep; the same command continues after
 
 from __future__ import annotations
 
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from semcom.bench.document import document
-from semcom.bench.operating_points import OperatingPoint, operating_points
+from semcom.bench.operating_points import AXIS, OperatingPoint, operating_points
 from semcom.bench.spec import PERFECT, BenchSpec
-from semcom.provenance import provenance
-from semcom.sweep.engine import DEFAULT_BATCH, Engine
-from semcom.sweep.executors import make_executor
-from semcom.sweep.plan import Group, Plan, find_photos
-from semcom.sweep.progress import progress
+from semcom.sweep import api
+from semcom.sweep.executors.base import Resources
+from semcom.sweep.plan import Group, Plan, Scene, find_photos
 from semcom.sweep.result import SweepResult
 from semcom.sweep.scenario import Scenario
 from semcom.sweep.scenario import load as load_scenario
 from semcom.sweep.store import Store, write_atomically
-
-AXIS = "operating_point"
 
 
 class BenchPlan(Plan):
@@ -46,16 +39,23 @@ class BenchPlan(Plan):
         return len(self.photos) * sum(map(len, self._snrs.values()))
 
     def groups(self) -> Iterator[Group]:
-        """As of any plan, at fewer SNRs, and picture by picture.
+        """As of any plan, picture by picture.
 
         Systems remember what they tried with the last picture, and metrics the features of the last original.
         """
-        groups = sorted(super().groups(), key=lambda group: group.photo.name)
-        for group in groups:
-            yield replace(group, snrs_db=self._snrs[group.scene.label, group.scene.labels[AXIS]])
+        yield from sorted(super().groups(), key=lambda group: group.photo.name)
+
+    def snrs_of(self, scene: Scene) -> tuple[float, ...]:
+        """SNRs of the operating point."""
+        return self._snrs[scene.label, scene.labels[AXIS]]
 
 
-def run(
+def run(spec: BenchSpec, folder: str | Path, *, command: str, **how: Any) -> dict[str, Any]:
+    """The document of `simulate`, see there."""
+    return simulate(spec, folder, command=command, **how)[0]
+
+
+def simulate(
     spec: BenchSpec,
     folder: str | Path,
     *,
@@ -65,46 +65,41 @@ def run(
     threads: int = 1,
     shown: bool = False,
     announce: Callable[[str], object] = lambda message: None,
-) -> dict[str, Any]:
-    """Simulates what is not there yet and returns the document, see `semcom.bench.document`.
+    allow_imports: bool = False,
+) -> tuple[dict[str, Any], SweepResult]:
+    """Simulates what is not there yet; gives the document, see `semcom.bench.document`, and the sweep.
 
     Args:
         spec: what to run.
         folder: of the run, made or continued.
         command: that is written into the document.
-        executor: `serial`, `processes` or `ray`, as for sweeps.
+        executor: as for sweeps.
         workers: default one per core divided by `threads`.
         threads: of every worker.
         shown: a progress bar on stderr.
         announce: told what happens before that.
+        allow_imports: whether `module:callable` may name systems and metrics.
 
     Raises:
         ValueError: a system, metric or link is wrong.
     """
     start = time.perf_counter()
+    load_scenario(_scenario(spec, _unchosen(spec)), allow_imports)  # before the MCSs take their time
     store = Store(folder)
     store.create()
     photos = find_photos(spec.images)
     points = operating_points(spec, photos, store.folder / "bench.json", announce)
-    plan = BenchPlan(load_scenario(_scenario(spec, points)), points)
-    for photo in plan.photos[: spec.pictures]:
-        copy = store.pictures / f"original-{photo.sha256}{Path(photo.path).suffix.lower()}"
-        if not copy.exists():
-            write_atomically(copy, Path(photo.path).read_bytes())
-    pool = make_executor(executor, workers, threads, None)
-    try:
-        with progress(spec.name, len(plan), shown) as advance:
-            engine = Engine(plan, store, pool, provenance(), batch=DEFAULT_BATCH, advance=advance)
-            statistics = engine.run()
-    finally:
-        pool.shutdown()
-    for warning in statistics.warnings:
-        warnings.warn(warning, stacklevel=2)
-    if statistics.interrupted:
-        sys.stderr.write("interrupted; the same command continues\n")
+    plan = BenchPlan(load_scenario(_scenario(spec, points), allow_imports), points)
+    resources = Resources(workers, threads, None, plan.scenario.stop.seconds_per_task)
+    result = api.simulate(plan, store, executor, resources, show_progress=shown)
     wall = _add_seconds(store.folder / "wall_seconds", time.perf_counter() - start)
-    result = SweepResult(folder)
-    return document(spec, points, result, [photo.name for photo in plan.photos], command, wall)
+    names = [photo.name for photo in plan.photos]
+    return document(spec, points, result, names, command, wall), result
+
+
+def _unchosen(spec: BenchSpec) -> list[OperatingPoint]:
+    """The benchmark before any MCS is chosen, to be checked."""
+    return [OperatingPoint(label, spec.budgets.values[0], {}, spec.snrs_db) for label in spec.systems]
 
 
 def _scenario(spec: BenchSpec, points: list[OperatingPoint]) -> dict[str, Any]:

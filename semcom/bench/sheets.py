@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw
-
 from semcom.bench.document import best_rows
-from semcom.bench.run import AXIS
-from semcom.picture import images
+from semcom.bench.operating_points import AXIS
+from semcom.sheet import contact_sheet
 from semcom.sweep.result import SweepResult
-
-_TILE = (288, 216)
-_CAPTION = 14
 
 
 def write_sheets(data: Mapping[str, Any], run: Path, folder: Path, metric: str) -> list[Path]:
@@ -33,7 +28,7 @@ def write_sheets(data: Mapping[str, Any], run: Path, folder: Path, metric: str) 
                 cells.setdefault(row["budget"], {})[row["system"], picture["snr_db"]] = Path(picture["path"])
         for budget, tiles in cells.items():
             path = folder / f"sheet_{Path(str(image)).stem}_{budget:.4g}.jpg"
-            _sheet(tiles, original).save(path, quality=88)
+            contact_sheet(_rows(tiles, original)).save(path, quality=88)
             paths.append(path)
     return paths
 
@@ -44,19 +39,12 @@ def _name(row: Mapping[str, Any]) -> str:
     return OperatingPoint(row["system"], row["budget"], row["mcs"], ()).name
 
 
-def _sheet(tiles: Mapping[tuple[str, float], Path], original: Path | None) -> Image.Image:
+def _rows(
+    tiles: Mapping[tuple[str, float], Path], original: Path | None
+) -> list[list[tuple[str, Path | None]]]:
     systems = list(dict.fromkeys(system for system, _ in tiles))
     snrs = sorted({snr for _, snr in tiles})
-    width, height = _TILE[0], _TILE[1] + _CAPTION
-    sheet = Image.new("RGB", (width * (len(snrs) + 1), height * len(systems)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for line, system in enumerate(systems):
-        cells = [("original", original), *((f"{snr:g} dB", tiles.get((system, snr))) for snr in snrs)]
-        for column, (title, file) in enumerate(cells):
-            place = (column * width, line * height)
-            draw.text(place, f"{system}, {title}" if column else title, fill="black")
-            if file is not None:
-                tile = images.read(file)
-                tile.thumbnail(_TILE, Image.Resampling.LANCZOS)
-                sheet.paste(tile, (place[0], place[1] + _CAPTION))
-    return sheet
+    return [
+        [("original", original), *((f"{system}, {snr:g} dB", tiles.get((system, snr))) for snr in snrs)]
+        for system in systems
+    ]

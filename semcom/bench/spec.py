@@ -20,10 +20,13 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from semcom.metrics.registry import default_metrics
 from semcom.sweep.grid import Axis
-from semcom.sweep.scenario import DEFAULT_METRICS
+from semcom.sweep.parts import PERFECT
+from semcom.sweep.scenario import NAME
 
-PERFECT = "semcom.link:PerfectLink"
+__all__ = ["PERFECT", "BenchSpec", "BenchSystem", "Budgets", "load"]
+
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -68,7 +71,7 @@ class Budgets(_Model):
 class BenchSpec(_Model):
     """A whole benchmark."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    name: str = Field(pattern=NAME)
     description: str = ""
     images: Annotated[tuple[str, ...], Field(min_length=1)]
     systems: Annotated[dict[str, BenchSystem], Field(min_length=1)]
@@ -77,7 +80,7 @@ class BenchSpec(_Model):
     )
     budgets: Budgets
     snr_db: Axis | None = Field(default=None, description="list or range; left out without a channel")
-    metrics: tuple[str, ...] = DEFAULT_METRICS
+    metrics: tuple[str, ...] = Field(default_factory=default_metrics)
     trials: int = Field(default=1, ge=1, description="channel realisations per image and point")
     seed: int = Field(default=0, ge=0)
     pictures: int = Field(default=2, ge=0, description="images whose reconstructions are kept")

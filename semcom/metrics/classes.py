@@ -22,8 +22,9 @@ from semcom.metrics import regions
 from semcom.metrics.caption_similarity import caption_similarity
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import Backbone, lpips
+from semcom.metrics.ms_ssim import ms_ssim
 from semcom.metrics.psnr import psnr
-from semcom.metrics.ssim import ms_ssim, ssim
+from semcom.metrics.ssim import ssim
 
 
 class MeanOverPictures(Metric):
@@ -118,7 +119,7 @@ class TopKAgreement(MeanOverPictures):
     higher_is_better = True
 
     def __init__(self, k: int = 5) -> None:
-        from semcom.metrics.topk import topk_agreement
+        from semcom.metrics.topk_agreement import topk_agreement
 
         super().__init__(lambda preds, target: topk_agreement(preds, target, k))
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from semcom import pretrained
 from semcom.metrics.lpips import _VGG_POOL_BEFORE, _VGG_TAPS, _VGG_WIDTHS
 from semcom.metrics.reference import LastReference
+from semcom.metrics.registry import Metric
 
 _CHANNELS = [3, 64, 128, 256, 512, 512]
 _STABILITY = 1e-6
@@ -132,3 +133,6 @@ def dists(preds: Tensor, target: Tensor) -> Tensor:
         [B] float, 0 for identical pictures; lower is better.
     """
     return _network().compare(preds, _references()(target))
+
+
+METRIC = Metric("dists", dists, False, "DISTS", range=(0.0, 1.0), default=True)

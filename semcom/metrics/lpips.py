@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from semcom import pretrained
 from semcom.metrics.reference import LastReference
+from semcom.metrics.registry import Metric
 
 Backbone = Literal["alex", "vgg"]
 
@@ -108,3 +109,6 @@ def lpips(preds: Tensor, target: Tensor, backbone: Backbone = "alex") -> Tensor:
         [B] float, 0 for identical pictures; lower is better.
     """
     return network(backbone).compare(preds, _references(backbone)(target))
+
+
+METRIC = Metric("lpips", lpips, False, "LPIPS (Alex)", range=(0.0, None), default=True)

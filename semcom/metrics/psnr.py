@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from semcom.metrics.registry import Metric
+
 
 @torch.inference_mode()
 def psnr(preds: Tensor, target: Tensor, eight_bit: bool = True) -> Tensor:
@@ -21,3 +23,6 @@ def psnr(preds: Tensor, target: Tensor, eight_bit: bool = True) -> Tensor:
     if eight_bit:
         preds, target = ((x.clamp(0, 1) * 255).round() / 255 for x in (preds, target))
     return -10 * (preds - target).square().mean((1, 2, 3)).log10()
+
+
+METRIC = Metric("psnr", psnr, True, "PSNR (dB)", 2, (0.0, None), default=True, of_equals=100.0)

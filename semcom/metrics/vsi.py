@@ -6,6 +6,8 @@ import piq
 import torch
 from torch import Tensor
 
+from semcom.metrics.registry import Metric
+
 
 @torch.inference_mode()
 def vsi(preds: Tensor, target: Tensor) -> Tensor:
@@ -20,3 +22,6 @@ def vsi(preds: Tensor, target: Tensor) -> Tensor:
     """
     result: Tensor = piq.vsi(preds.clamp(0, 1), target.clamp(0, 1), reduction="none")
     return result
+
+
+METRIC = Metric("vsi", vsi, True, "VSI", range=(0.0, 1.0))

@@ -12,20 +12,22 @@ import json
 import signal
 import threading
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from semcom.sweep.canonical import canonical
 from semcom.sweep.executors import SweepExecutor
+from semcom.sweep.executors.base import Abort
 from semcom.sweep.plan import Group, Plan
 from semcom.sweep.rounds import Outcome, Point, Round, trials_per_round
 from semcom.sweep.scenario import StopSpec
-from semcom.sweep.stopping import finished
-from semcom.sweep.store import Store
+from semcom.sweep.stopping import by_column, finished
+from semcom.sweep.store import Store, added_up
 from semcom.sweep.tally import Tally
 from semcom.sweep.worker import (
     Arrival,
@@ -43,6 +45,9 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 DEFAULT_BATCH = 64
+Columns = tuple[tuple[str, str], ...]
+Wanted = tuple[str, Columns, bool]
+"""A received message's key, (name, column) of the metrics of its picture, whether to keep the picture."""
 
 
 @dataclass
@@ -106,15 +111,16 @@ class Engine:
         advance: Callable[[int], object] = lambda points: None,
     ) -> None:
         self.statistics = RunStatistics()
-        self._plan, self._rule, self._executor = plan, plan.scenario.stop, executor
+        self._plan, self._executor = plan, executor
+        self._rule = by_column(plan.scenario.stop, plan.columns)
         self._batch, self._advance = batch, advance
         self._writer = Writer(store, provenance)
         self._store = store
         self._window = 2 * executor.num_workers
         self._decoded: Bounded[str, dict[str, float]] = Bounded(cache)
         self._encodings: Bounded[str, list[Encoding]] = Bounded(5000)
-        self._waiting: dict[tuple[str, bool], list[tuple[Round, Outcome]]] = defaultdict(list)
-        self._decodes: deque[tuple[Group, Arrival, bool]] = deque()
+        self._waiting: dict[Wanted, list[tuple[Round, Outcome]]] = defaultdict(list)
+        self._decodes: deque[tuple[Group, Arrival, Wanted]] = deque()
         self._rounds: deque[Round] = deque()
         self._open: dict[int, Round] = {}
         self._out: dict[Future[Any], Callable[[Any], None]] = {}
@@ -172,28 +178,33 @@ class Engine:
         return not self._stopping
 
     def _new_rounds(self) -> Iterator[Round]:
-        """Groups of the plan with what is stored already taken into account."""
-        done, begun = stored_points(self._store, self._rule)
+        """Groups of the plan with what is stored already taken into account; each point once."""
+        done, begun = stored_points(self._store, self._rule, tuple(self._plan.columns.values()))
+        seen: dict[bytes, set[float]] = {}
         for group in self._plan.groups():
-            points = [
-                begun.pop(key) if key in begun else Point(key, snr_db, Tally(), 0.0)
-                for key, snr_db in zip(group.ids, group.snrs_db, strict=True)
-                if key not in done
-            ]
-            skipped = len(group.ids) - len(points)
-            if skipped:
-                self.statistics.skipped += skipped
-                self._advance(skipped)
-            for start in range(0, len(points), self._batch):
-                yield self._round(group, points[start : start + self._batch])
+            known = seen.setdefault(sha256(group.head.encode()).digest()[:16], set())
+            points, passed = [], 0
+            for key, snr_db in zip(group.ids, group.snrs_db, strict=True):
+                if snr_db in known or key in done:
+                    passed += 1
+                    self.statistics.skipped += snr_db not in known
+                else:
+                    points.append(begun.pop(key) if key in begun else Point(key, snr_db, Tally(), 0.0))
+                known.add(snr_db)
+            if passed:
+                self._advance(passed)
+            for alike in _by_lack(points):
+                for start in range(0, len(alike), self._batch):
+                    yield self._round(group, alike[start : start + self._batch])
 
     def _round(self, group: Group, points: list[Point]) -> Round:
-        return Round(group, points, trials_per_round(self._rule, points, self._batch))
+        number = trials_per_round(self._rule, points, self._batch)
+        return Round(group, points, number, self._plan.columns)
 
     def _submit_transmit(self, current: Round) -> None:
         self._open[id(current)] = current
         scene, photo = current.group.scene, current.group.photo
-        key = canonical([scene.kind, scene.options, scene.budget, photo.sha256])
+        key = canonical([scene.parts_key, scene.budget, photo.identity])
         known = tuple(self._encodings[key]) if key in self._encodings else ()
         future = self._executor.submit(transmit, scene, photo, tuple(current.jobs), known)
         self._out[future] = lambda done: self._transmitted(current, key, known, done)
@@ -203,10 +214,11 @@ class Engine:
     ) -> None:
         error = future.exception()
         if error is not None:
-            result = Transmitted(None, (_died("transmit", error),) * len(current.jobs), {})
+            result = Transmitted(None, False, (_died("transmit", error),) * len(current.jobs), {})
         else:
             result = future.result()
-        if result.encoding is not None and result.encoding not in known:
+        if result.new:
+            assert result.encoding is not None
             self.statistics.encoded += 1
             self._encodings[key] = [*known, result.encoding]
         self.statistics.sent += len(current.jobs)
@@ -224,33 +236,43 @@ class Engine:
 
     def _look_up(self, current: Round, outcome: Outcome, arrival: Arrival, keep: bool) -> None:
         """Metrics of what arrived: known, on their way, or to be computed."""
+        columns = tuple(current.metrics.items())
         draw = keep and not self._store.picture(arrival.key).exists()
-        if arrival.key in self._decoded and not draw:
+        known = self._metrics_of(arrival.key)
+        if not draw and all(column in known for _, column in columns):
             self.statistics.reused += 1
-            outcome.metrics = self._decoded[arrival.key]
+            outcome.metrics = known
             return
-        on_its_way = next((d for d in (draw, True) if (arrival.key, d) in self._waiting), None)
+        wanted = (arrival.key, columns, draw)
+        on_its_way = next((w for w in (wanted, (arrival.key, columns, True)) if w in self._waiting), None)
         if on_its_way is None:
-            self._decodes.append((current.group, arrival, draw))
+            self._decodes.append((current.group, arrival, wanted))
         else:
             self.statistics.reused += 1
-        self._waiting[arrival.key, draw if on_its_way is None else on_its_way].append((current, outcome))
+        self._waiting[on_its_way or wanted].append((current, outcome))
 
-    def _submit_decode(self, group: Group, arrival: Arrival, draw: bool) -> None:
+    def _metrics_of(self, key: str) -> dict[str, float]:
+        if key not in self._decoded:
+            return {}
+        return self._decoded[key]
+
+    def _submit_decode(self, group: Group, arrival: Arrival, wanted: Wanted) -> None:
+        _, columns, draw = wanted
         future = self._executor.submit(
-            reconstruct, group.scene, group.photo, arrival.received, group.metrics, draw
+            reconstruct, group.scene, group.photo, arrival.received, dict(columns), draw
         )
-        self._out[future] = lambda done: self._reconstructed((arrival.key, draw), done)
+        self._out[future] = lambda done: self._reconstructed(wanted, done)
 
-    def _reconstructed(self, key: tuple[str, bool], future: Future[Reconstructed | Failure]) -> None:
+    def _reconstructed(self, wanted: Wanted, future: Future[Reconstructed | Failure]) -> None:
+        key = wanted[0]
         error = future.exception()
         result = future.result() if error is None else _died("decode", error)
         self.statistics.decoded += 1
         if isinstance(result, Reconstructed):
-            self._decoded[key[0]] = dict(result.metrics)
+            self._decoded[key] = {**self._metrics_of(key), **result.metrics}
             if result.picture is not None:
-                self._writer.picture(key[0], result.picture)
-        for index, (current, outcome) in enumerate(self._waiting.pop(key)):
+                self._writer.picture(key, result.picture)
+        for index, (current, outcome) in enumerate(self._waiting.pop(wanted)):
             if isinstance(result, Failure):
                 outcome.failure = result
             else:
@@ -267,11 +289,11 @@ class Engine:
         by_id = {point.id: point for point in current.points}
         for key, failure in failures.items():
             description = current.group.description(by_id[key].snr_db)
-            self._writer.failure(key, description, failure)
+            self._writer.failure(key, description, current.group.names(), failure)
         if last:
             return
-        if unfinished:
-            self._rounds.append(self._round(current.group, unfinished))
+        for alike in _by_lack(unfinished):
+            self._rounds.append(self._round(current.group, alike))
         finished_now = [key for key in by_id if key not in failures and all(key != p.id for p in unfinished)]
         self._writer.succeeded(finished_now)
         self.statistics.points += len(finished_now)
@@ -279,19 +301,38 @@ class Engine:
         self._advance(len(finished_now) + len(failures))
 
 
-def stored_points(store: Store, rule: StopSpec) -> tuple[set[str], dict[str, Point]]:
-    """Ids of the stored points that are finished, and the others with what they have."""
+def stored_points(store: Store, rule: StopSpec, metrics: Sequence[str]) -> tuple[set[str], dict[str, Point]]:
+    """Ids of the stored points that are finished, and the others with what they have.
+
+    Args:
+        store: of the run.
+        rule: by columns, see `stopping.by_column`.
+        metrics: columns that are wanted.
+    """
     reach = store.reach()
-    done = {key for key, trials in reach.items() if trials >= rule.trials}
+    lacking = {key: found.lacking(metrics) for key, found in reach.items()}
+    done = {key for key, found in reach.items() if found.trials >= rule.trials and not lacking[key]}
     begun: dict[str, Point] = {}
     if len(done) < len(reach):
-        for row in store.rows(reach.keys() - done):
-            snr_db = json.loads(row.point)["snr_db"]
-            point = begun.setdefault(row.id, Point(row.id, snr_db, Tally(), 0.0))
-            point.tally.merge(row.tally)
-            point.seconds += sum(row.seconds.values())
-    finished_early = {key for key, point in begun.items() if finished(rule, point.tally, point.seconds)}
+        for key, row in added_up(store.rows(reach.keys() - done)).items():
+            for name in lacking[key]:  # measured again from the first trial on
+                row.tally.sums.pop(name, None)
+            snr_db, seconds = json.loads(row.point)["snr_db"], sum(row.seconds.values())
+            begun[key] = Point(key, snr_db, row.tally, seconds, lacking[key])
+    finished_early = {
+        key
+        for key, point in begun.items()
+        if not point.lacking and finished(rule, point.tally, point.seconds)
+    }
     return done | finished_early, {key: begun[key] for key in begun.keys() - finished_early}
+
+
+def _by_lack(points: Sequence[Point]) -> list[list[Point]]:
+    """Points that lack the same metrics of trials that are stored, together."""
+    alike: dict[tuple[str, ...], list[Point]] = {}
+    for point in points:
+        alike.setdefault(point.lacking if point.behind else (), []).append(point)
+    return list(alike.values())
 
 
 def _died(stage: str, error: BaseException) -> Failure:
@@ -300,14 +341,14 @@ def _died(stage: str, error: BaseException) -> Failure:
 
 @contextmanager
 def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `stop`, the second raises KeyboardInterrupt."""
+    """The first SIGINT or SIGTERM calls `stop`, the second raises `Abort`, a KeyboardInterrupt."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
         if asked:
-            raise KeyboardInterrupt
+            raise Abort
         asked.append(number)
         stop()
 

@@ -1,33 +1,30 @@
 """From names in a scenario to the objects behind the contracts: systems, links, metrics, budgets.
 
-Whatever is not registered can be named as `package.module:factory`.
+A name is registered (by semcom, or by an installed package's entry points of the groups `semcom.systems`,
+`semcom.links`, `semcom.metrics`), or it is `module:callable`, where the user allows imports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from semcom.metrics import registry
+from semcom.metrics.registry import Metric
+from semcom.registry import Registry
+from semcom.sweep import imports
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from torch import Tensor
 
     from semcom.contracts import Budget, Link, System
 
-Metric = Callable[["Tensor", "Tensor"], "Tensor"]
-
-METRICS = {
-    "psnr": "semcom.metrics.psnr:psnr",
-    "ssim": "semcom.metrics.ssim:ssim",
-    "ms_ssim": "semcom.metrics.ssim:ms_ssim",
-    "lpips": "semcom.metrics.lpips:lpips",
-    "dists": "semcom.metrics.dists:dists",
-}
-LINKS = {
+CHANNEL_LINKS = {
     "digital": "channels.links.digital:DigitalLink",
     "abstraction": "channels.links.abstraction:AbstractLink",
 }
+PERFECT = "perfect"
+LINKS = Registry("link", "semcom.links", {**CHANNEL_LINKS, PERFECT: "semcom.link:PerfectLink"})
 
 
 def system_names() -> list[str]:
@@ -37,41 +34,28 @@ def system_names() -> list[str]:
     return names()
 
 
-def is_system(kind: str) -> bool:
-    """Whether a system of that name can be made."""
-    return kind in system_names() or _exists(kind)
-
-
-def is_link(kind: str) -> bool:
-    """Whether a link of that kind can be made."""
-    return kind in LINKS or _exists(kind)
-
-
-def is_metric(name: str) -> bool:
-    """Whether a metric of that name can be measured."""
-    return name in METRICS or _exists(name)
+def link_names() -> list[str]:
+    """Registered kinds of link."""
+    return LINKS.names()
 
 
 def system_factory(kind: str) -> Callable[..., System]:
-    """What is called with a system's options."""
+    """What is called with a system's options. Raises ValueError where an import fails."""
     from semcom.systems import factory, names
 
-    if kind in names():
-        return factory(kind)
-    made: Callable[..., System] = _resolve(kind)
-    return made
+    return factory(kind) if kind in names() else imports.callable_at(kind)
 
 
 def options_model(kind: str) -> type[BaseModel] | None:
     """The fields of a system's options; None for one that takes any."""
     from semcom.systems import model_of_signature, names, options_model
 
-    return options_model(kind) if kind in names() else model_of_signature(_resolve(kind))
+    return options_model(kind) if kind in names() else model_of_signature(imports.callable_at(kind))
 
 
 def link_model(kind: str) -> type[BaseModel] | None:
     """The fields of a kind of link; None for one that checks its own."""
-    if kind not in LINKS:
+    if kind not in CHANNEL_LINKS:
         return None
     from channels.spec import LinkSpec
 
@@ -86,6 +70,14 @@ def resolve_link(link: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": kind} | (model.model_validate(fields).model_dump(mode="json") if model else fields)
 
 
+def channel_of(link: Mapping[str, Any]) -> Any:
+    """What decides a link's realisation: what lies between the antennas, or all of a link of another kind.
+
+    MCSs, bandwidth and receiver are no part of it: what differs in them meets the same fades.
+    """
+    return link["channel"] if link["kind"] in CHANNEL_LINKS else link
+
+
 def build_system(kind: str, options: Mapping[str, Any]) -> System:
     """A system. Raises ValueError on a bad option."""
     from semcom.systems import build, names
@@ -93,29 +85,30 @@ def build_system(kind: str, options: Mapping[str, Any]) -> System:
     if kind in names():
         return build(kind, **options)
     try:
-        system: System = _resolve(kind)(**options)
+        return system_factory(kind)(**options)
     except TypeError as error:
         raise ValueError(f"system {kind}: {error}") from error
-    return system
 
 
 def build_link(link: Mapping[str, Any]) -> Link:
     """A link from its resolved description."""
     fields = dict(link)
     kind = fields.pop("kind")
-    if kind not in LINKS:
-        made: Link = _resolve(kind)(**fields)
-        return made
+    made: Callable[..., Any] = LINKS.load(kind) if kind in LINKS else imports.callable_at(kind)
+    if kind not in CHANNEL_LINKS:
+        own: Link = made(**fields)
+        return own
     from channels.spec import LinkSpec
     from semcom.link import ChannelLink
 
-    return ChannelLink(_resolve(LINKS[kind])(LinkSpec.model_validate(fields)))
+    return ChannelLink(made(LinkSpec.model_validate(fields)))
 
 
 def metric(name: str) -> Metric:
-    """A function of two batches [B,3,H,W] in [0,1], reconstruction and original, to [B]."""
-    function: Metric = _resolve(METRICS.get(name, name))
-    return function
+    """A metric, registered or `module:name`. Raises ValueError."""
+    if imports.is_import(name):
+        return registry.checked(imports.resolve(name), name)
+    return registry.find(name)
 
 
 def build_budget(budget: Mapping[str, Any], width: int, height: int, link: Link) -> Budget:
@@ -129,15 +122,13 @@ def build_budget(budget: Mapping[str, Any], width: int, height: int, link: Link)
     return Budget.of_channel_uses(budget["channel_uses"], link)
 
 
-def _resolve(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+def source_files(group: str, name: str) -> dict[str, str]:
+    """SHA-256 of the files behind a name by file name; none for semcom's own, whose version tells."""
+    place = name if imports.is_import(name) else registered(group).get(name, "semcom")
+    module = place.partition(":")[0]
+    return {} if module.partition(".")[0] in ("semcom", "channels") else imports.files_of(module)
 
 
-def _exists(path: str) -> bool:
-    if ":" not in path:
-        return False
-    try:
-        return callable(_resolve(path))
-    except (ImportError, AttributeError):
-        return False
+def registered(group: str) -> dict[str, str]:
+    """`module:attribute` by name of all that installed packages register."""
+    return Registry("part", group, {}).places()

@@ -6,7 +6,7 @@ A group is everything that shares one encoding: a system, a link, a budget and a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from semcom.files import read_limited
 from semcom.picture.limits import MAX_FILE_BYTES, SUFFIXES
-from semcom.sweep import parts
+from semcom.seeds import realisation
+from semcom.sweep import identity, parts
 from semcom.sweep.canonical import canonical
 from semcom.sweep.grid import Grid
 from semcom.sweep.problems import Problem, ScenarioError, from_validation
@@ -28,21 +29,28 @@ _SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 
 @dataclass(frozen=True)
 class Photo:
-    """An image file. Its bytes, not its place, decide the identity of a point."""
+    """An image file. Its bytes, not its name or place, decide the identity of a point."""
 
     name: str
     path: str
     sha256: str | None
     """None where the file cannot be read."""
 
-    def describe(self) -> dict[str, Any]:
-        """What goes into the description of a point."""
-        return {"name": self.name, "sha256": self.sha256}
+    @property
+    def identity(self) -> str:
+        """What tells it apart from others."""
+        return self.sha256 or f"unreadable: {self.name}"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What does not depend on the image or the SNR; `labels` are the names of variants on their axes."""
+    """What does not depend on the image or the SNR.
+
+    Attributes:
+        label: of the system in the scenario.
+        labels: names of variants on their axes. Neither is part of what is simulated.
+        made_with: versions and hashes of what the system and the link are made of.
+    """
 
     label: str
     kind: str
@@ -50,6 +58,17 @@ class Scene:
     link: Mapping[str, Any]
     budget: Mapping[str, Any]
     labels: Mapping[str, str]
+    made_with: Mapping[str, str]
+
+    def describe(self) -> dict[str, Any]:
+        """What goes into the description of a point."""
+        names = ("kind", "options", "link", "budget", "made_with")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def parts_key(self) -> str:
+        """Canonical description of the system and what it is made of: equal keys, equal reconstructions."""
+        return canonical([self.kind, self.options, self.made_with])
 
 
 @dataclass(frozen=True)
@@ -60,42 +79,49 @@ class Group:
     photo: Photo
     keep_pictures: bool
     seed: int
-    metrics: tuple[str, ...]
     snrs_db: tuple[float, ...]
     head: str
-    tail: str
+    channel: str
 
     @classmethod
-    def of(cls, scenario: Scenario, scene: Scene, photo: Photo, keep: bool, snrs: tuple[float, ...]) -> Group:
+    def of(cls, scene: Scene, photo: Photo, keep: bool, seed: int, snrs: tuple[float, ...]) -> Group:
         """A group with the canonical description of its points cut at the SNR."""
-        before = {
-            "budget": scene.budget,
-            "image": photo.describe(),
-            "kind": scene.kind,
-            "labels": scene.labels,
-            "link": scene.link,
-            "metrics": sorted(scenario.metrics),
-            "options": scene.options,
-            "seed": scenario.seed,
-        }
-        head = canonical(before)[:-1] + ',"snr_db":'
-        tail = ',"system":' + canonical(scene.label) + "}"
-        return cls(scene, photo, keep, scenario.seed, scenario.metrics, snrs, head, tail)
+        head = head_of(scene.describe(), photo.identity, seed)
+        channel = canonical(parts.channel_of(scene.link))
+        return cls(scene, photo, keep, seed, snrs, head, channel)
 
     def description(self, snr_db: float) -> str:
         """Canonical JSON of one point."""
-        return self.head + _number(snr_db) + self.tail
+        return self.head + _number(snr_db) + "}"
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """Of the points, in the order of `snrs_db`."""
-        start = sha256(self.head.encode())
-        ids = []
-        for snr_db in self.snrs_db:
-            hashed = start.copy()
-            hashed.update((_number(snr_db) + self.tail).encode())
-            ids.append(hashed.hexdigest())
-        return tuple(ids)
+        return ids_of(self.head, self.snrs_db)
+
+    def seed_of(self, snr_db: float, trial: int) -> int:
+        """Seed of a channel realisation: the same for all systems."""
+        return realisation(self.seed, self.photo.identity, self.channel, snr_db, trial)
+
+    def names(self) -> dict[str, Any]:
+        """How people call what a point of this group is, for lists of failures."""
+        image = {"name": self.photo.name, "sha256": self.photo.identity}
+        return {"system": self.scene.label, "labels": dict(self.scene.labels), "image": image}
+
+
+def head_of(scene: Mapping[str, Any], photo: str, seed: int) -> str:
+    """Canonical JSON of the points of a group up to the SNR, which is its last key."""
+    return canonical({**scene, "image": photo, "seed": seed})[:-1] + ',"snr_db":'
+
+
+def ids_of(head: str, snrs_db: Sequence[float]) -> tuple[str, ...]:
+    """SHA-256 of the descriptions of a group's points."""
+    start, ids = sha256(head.encode()), []
+    for snr_db in snrs_db:
+        hashed = start.copy()
+        hashed.update((_number(snr_db) + "}").encode())
+        ids.append(hashed.hexdigest())
+    return tuple(ids)
 
 
 @lru_cache(maxsize=4096)
@@ -117,6 +143,7 @@ class Plan:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.photos = find_photos(scenario.images)
+        self.columns = {name: identity.metric_column(name) for name in scenario.metrics}
         self.snrs_db = tuple(float(snr_db) for snr_db in scenario.grid["snr_db"].values)
         self.num_scenes = sum(1 for _ in self.scenes())
 
@@ -134,14 +161,34 @@ class Plan:
                 "budget": self.scenario.budget.model_dump(exclude_none=True),
             }
             for labels, settings in _product(axes):
-                yield _scene(label, system.system or label, base, labels, settings)
+                yield _scene(label, system.system or label, base, labels, settings, self._made_with)
+
+    @cached_property
+    def _made_with(self) -> Callable[[str, Mapping[str, Any], str], dict[str, str]]:
+        known: dict[str, dict[str, str]] = {}
+
+        def of(kind: str, options: Mapping[str, Any], link: str) -> dict[str, str]:
+            key = canonical([kind, options, link])
+            if key not in known:
+                known[key] = identity.made_with(kind, options, link)
+            return known[key]
+
+        return of
 
     def groups(self) -> Iterator[Group]:
-        """Images innermost, so that a message that serves several links is encoded before it is asked for."""
+        """Images innermost, so that a message that serves several links is encoded before it is asked for.
+
+        What is the same under several names is there under each.
+        """
         for scene in self.scenes():
+            snrs_db = self.snrs_of(scene)
             for index, photo in enumerate(self.photos):
                 keep = index < self.scenario.pictures
-                yield Group.of(self.scenario, scene, photo, keep, self.snrs_db)
+                yield Group.of(scene, photo, keep, self.scenario.seed, snrs_db)
+
+    def snrs_of(self, scene: Scene) -> tuple[float, ...]:
+        """SNRs of a scene: those of the grid."""
+        return self.snrs_db
 
 
 def find_photos(entries: tuple[str, ...]) -> list[Photo]:
@@ -168,7 +215,8 @@ def find_photos(entries: tuple[str, ...]) -> list[Photo]:
 
 def _matches(entry: str) -> list[Path]:
     if entry.startswith("sample:"):
-        return sorted(_SAMPLES.glob(entry.removeprefix("sample:") + ".*"))
+        name = entry.removeprefix("sample:")
+        return [] if "/" in name or ".." in name else sorted(_SAMPLES.glob(name + ".*"))
     path = Path(entry).expanduser()
     if path.is_dir():
         return sorted(child for child in path.iterdir() if child.suffix.lower() in SUFFIXES)
@@ -178,6 +226,7 @@ def _matches(entry: str) -> list[Path]:
 
 
 def _hash(path: Path) -> str | None:
+    """None where there is nothing to read: pipes and devices would never end."""
     try:
         return sha256(read_limited(path, MAX_FILE_BYTES)).hexdigest()
     except OSError:
@@ -197,7 +246,12 @@ def _product(axes: Grid) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
 
 
 def _scene(
-    label: str, kind: str, base: Mapping[str, Any], labels: Mapping[str, str], settings: Mapping[str, Any]
+    label: str,
+    kind: str,
+    base: Mapping[str, Any],
+    labels: Mapping[str, str],
+    settings: Mapping[str, Any],
+    made_with: Callable[[str, Mapping[str, Any], str], dict[str, str]],
 ) -> Scene:
     tree = dict(base)
     for path, value in settings.items():
@@ -216,4 +270,5 @@ def _scene(
                 for p in problems
             ]
         ) from error
-    return Scene(label, kind, tree["options"], link, budget, labels)
+    made = made_with(kind, tree["options"], link["kind"])
+    return Scene(label, kind, tree["options"], link, budget, labels, made)

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
 from semcom.picture import images
-from semcom.sweep.plots import plot_bits, plot_curves
+from semcom.sweep.plots import plot_bits
 from semcom.sweep.result import SweepResult
 
 _PICTURE_WIDTH, _PICTURE_QUALITY = 512, 88  # for looking, not for measuring; the run keeps the originals
@@ -74,10 +74,10 @@ def _figures(result: SweepResult) -> Iterator[tuple[str, str, Figure]]:
         for metric in metrics:
             figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
             given = {axis: value for axis, value in setting.items() if pd.notna(value)}
-            plot_curves(result, metric, "snr_db", "system", ax, given)
+            result.plot(metric, ax=ax, **given)
             title = ", ".join(f"{axis} {value}" for axis, value in given.items())
             yield _file_name(metric, number if others else None), f"{metric} {title}".strip(), figure
-    yield "bits_per_stream", "Bits per stream", plot_bits(result)
+    yield "bits_per_stream", "Bits per stream", plot_bits(result.to_pandas(), result.axes)
 
 
 def _file_name(metric: str, number: int | None) -> str:
@@ -87,29 +87,25 @@ def _file_name(metric: str, number: int | None) -> str:
 
 def _sheets(result: SweepResult) -> Iterator[dict[str, Any]]:
     """One contact sheet per image: the original, then a row per system with a picture per SNR."""
-    table = result.pictures()
-    rows = [axis for axis in result.axes if axis not in ("image", "snr_db")]
-    for image, part in table.groupby("image", sort=False):
-        snrs = sorted(part["snr_db"].unique().tolist())
-        original = result.original(part["_photo"].iloc[0])
-        shared: dict[str, str] = {}
-        lines = []
-        for key, line in part.groupby(rows, sort=False, dropna=False):
-            by_snr = dict(zip(line["snr_db"], line["path"], strict=True))
-            pictures = [
-                shared.setdefault(by_snr[snr], _data_url(by_snr[snr])) if snr in by_snr else ""
-                for snr in snrs
-            ]
-            lines.append({"name": ", ".join(map(str, key)), "pictures": pictures})
+    for image, part in result.pictures().groupby("image", sort=False):
+        shared: dict[Path, str] = {}
+
+        def url(path: Path | None, shared: dict[Path, str] = shared) -> str:
+            return "" if path is None else shared.setdefault(path, _data_url(path))
+
+        lines = [
+            {"name": line[1][0].rsplit(", ", 1)[0], "pictures": [url(path) for _, path in line[1:]]}
+            for line in result.sheet(part)
+        ]
         yield {
             "image": image,
-            "snrs": snrs,
-            "original": _data_url(str(original)) if original else "",
+            "snrs": sorted(part["snr_db"].unique().tolist()),
+            "original": url(result.original(part["_photo"].iloc[0])),
             "lines": lines,
         }
 
 
-def _data_url(path: str) -> str:
+def _data_url(path: Path) -> str:
     picture = images.read(path)
     if picture.width > _PICTURE_WIDTH:
         picture = picture.resize((_PICTURE_WIDTH, round(picture.height * _PICTURE_WIDTH / picture.width)))

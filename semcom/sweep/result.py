@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from semcom.intervals import bler_interval, half_width
 from semcom.sweep.canonical import canonical
-from semcom.sweep.store import STAGES, Store
-from semcom.sweep.tally import Losses, Tally, bler_interval, student_t
+from semcom.sweep.contents import Contents
+from semcom.sweep.store import STAGES, Store, added_up
+from semcom.sweep.tally import Tally
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from PIL import Image
 
     from semcom.sweep.engine import RunStatistics
 
 _LABEL = "label:"
-_HIGHER_IS_BETTER = ("psnr", "ssim", "ms_ssim")
 
 
 class SweepResult:
@@ -30,13 +32,18 @@ class SweepResult:
 
     Args:
         folder: of the run.
+        contents: what the run calls its points; read from the folder if left out.
 
     Attributes:
         statistics: of the run that has just ended; None for one that was loaded.
+
+    Raises:
+        ValueError: the folder does not say what it is of.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, contents: Contents | None = None) -> None:
         self.store = Store(folder)
+        self.contents = contents or Contents.read(self.store.folder)
         self.statistics: RunStatistics | None = None
 
     def __repr__(self) -> str:
@@ -53,8 +60,9 @@ class SweepResult:
     def summary(self) -> pd.DataFrame:
         """Over the images: one row per combination of the other axes.
 
-        Rates are of all packets. Metrics are means over images; their `half_width` is that of the mean over
-        images (Student's t), or over trials where there is one image.
+        Rates are of all packets; bits of a stream that an image has none of are zero there. Metrics are means
+        over images, missing where one of them was not measured on all that was simulated; their `half_width`
+        is that of the mean over images (Student's t), or over trials where there is one image.
         """
         axes = [axis for axis in self.axes if axis != "image"]
         grouped = self._points.groupby(axes, sort=False, dropna=False)
@@ -67,11 +75,18 @@ class SweepResult:
         return frame.set_index(self.axes).to_xarray()
 
     def envelope(self, metric: str, over: str) -> pd.DataFrame:
-        """Rows of `summary` that are best in a metric among the values of the axis `over`."""
+        """Rows of `summary` that are best in a metric among the values of the axis `over`.
+
+        Raises:
+            ValueError: no such metric or axis.
+        """
+        if metric not in self.metrics:
+            raise ValueError(f"{metric!r} is not one of the metrics: {', '.join(self.metrics)}")
         table, over = self.summary(), self.axis(over)
+        table = table[table[metric].notna()]
         others = [axis for axis in self.axes if axis not in ("image", over)]
         groups = table.groupby(others, sort=False, dropna=False)[metric]
-        best = groups.idxmax() if metric in _HIGHER_IS_BETTER else groups.idxmin()
+        best = groups.idxmax() if self.higher_is_better(metric) else groups.idxmin()
         return table.loc[best].reset_index(drop=True)
 
     def plot(
@@ -97,17 +112,61 @@ class SweepResult:
         """
         from semcom.sweep.plots import plot_curves
 
-        return plot_curves(self, metric, x, hue, ax, where, envelope)
+        best_of = set() if envelope is None else {self.axis(envelope)}
+        table = self.summary() if envelope is None else self.envelope(metric, envelope)
+        x, hue = self.axis(x), self.axis(hue)
+        own = [axis for axis in self.own_axes if axis not in {x, hue} | best_of]
+        table = self._select(table, {x, hue, "image", *own} | best_of, where)
+        return plot_curves(table, metric, x, [hue, *own], ax, self.contents.metrics)
 
-    def show(self, image: str | None = None, snr_db: float | Sequence[float] | None = None) -> Figure:
+    def _select(self, table: pd.DataFrame, free: set[str], where: Mapping[str, Any]) -> pd.DataFrame:
+        """Rows at given values of axes. Raises ValueError if an axis that is not free has several left."""
+        for name, value in where.items():
+            column = table[self.axis(name)]
+            table = table[(column == value) | column.isna()]
+        for axis in self.axes:
+            if axis in table and axis not in free and table[axis].nunique(dropna=True) > 1:
+                values = ", ".join(map(str, table[axis].unique()))
+                raise ValueError(f"choose one {axis.rsplit('.', 1)[-1]} of {values}, or use it as hue")
+        return table
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Which way a metric of the run points."""
+        return bool(self.contents.metrics[metric]["higher_is_better"])
+
+    def show(self, image: str | None = None, snr_db: float | Sequence[float] | None = None) -> Image.Image:
         """The pictures of an image: systems down, SNRs across, the original first.
 
         Raises:
             ValueError: no picture was kept.
         """
-        from semcom.sweep.plots import show_pictures
+        from semcom.sheet import contact_sheet
 
-        return show_pictures(self, image, snr_db)
+        table = self.pictures()
+        if image is None and len(table):
+            image = table["image"].iloc[0]
+        table = table[table["image"] == image]
+        if snr_db is not None:
+            wanted = [snr_db] if isinstance(snr_db, int | float) else list(snr_db)
+            table = table[table["snr_db"].isin(wanted)]
+        if table.empty:
+            raise ValueError(
+                f"no pictures of {image!r} at {snr_db} dB were kept; see `pictures` of the scenario"
+            )
+        return contact_sheet(self.sheet(table))
+
+    def sheet(self, pictures: pd.DataFrame) -> list[list[tuple[str, Path | None]]]:
+        """Rows of a contact sheet of one image's pictures: (title, file), the original first."""
+        rows = [axis for axis in self.axes if axis not in ("image", "snr_db")]
+        snrs = sorted(pictures["snr_db"].unique())
+        original = self.original(pictures["_photo"].iloc[0])
+        lines = []
+        for key, part in pictures.groupby(rows, sort=False, dropna=False):
+            by_snr = dict(zip(part["snr_db"], part["path"], strict=True))
+            name = ", ".join(str(value) for value in key if pd.notna(value))
+            cells = [(f"{name}, {snr:g} dB", by_snr.get(snr)) for snr in snrs]
+            lines.append([("original", original), *((t, Path(p) if p else None) for t, p in cells)])
+        return lines
 
     def export(self, path: str | Path) -> Path:
         """Writes `to_pandas` as .csv or .parquet, `to_xarray` as .nc. Raises ValueError on another ending."""
@@ -176,39 +235,36 @@ class SweepResult:
 
     @cached_property
     def _table(self) -> tuple[pd.DataFrame, list[str], list[str]]:
-        tallies: dict[str, Tally] = {}
-        points: dict[str, dict[str, Any]] = {}
-        received: dict[str, str | None] = {}
-        for row in self.store.rows():
-            tallies.setdefault(row.id, Tally()).merge(row.tally)
-            received[row.id] = received.get(row.id) or row.received
-            if row.id not in points:
-                points[row.id] = json.loads(row.point)
-        if not points:
-            return (
-                pd.DataFrame({"system": [], "image": [], "snr_db": [], "id": []}),
-                ["system", "image", "snr_db"],
-                [],
-            )
-        fields = pd.DataFrame([_fields(point) | {"id": key} for key, point in points.items()])
-        axes = _axes(fields)
-        fields.columns = fields.columns.str.removeprefix(_LABEL)
-        metrics = sorted({name for point in points.values() for name in point["metrics"]})
-        measured = pd.DataFrame(
-            [
-                _measures(tallies[key], metrics)
-                | {"_received": received[key], "_photo": point["image"]["sha256"], "_tally": tallies[key]}
-                for key, point in points.items()
-            ]
-        )
-        measured = measured.reindex(columns=sorted(measured.columns, key=_column_order(metrics)))
-        table = pd.concat([fields[axes], measured, fields[["id"]]], axis=1)
-        return _sorted(table, axes), axes, metrics
+        columns = {name: described["column"] for name, described in self.contents.metrics.items()}
+        fields, measured, shown = [], [], set()
+        for key, row in added_up(self.store.rows()).items():
+            point = json.loads(row.point)
+            named = list(self.contents.names(point))
+            measures = _measures(row.tally, columns) if named else {}
+            shown |= {name for name, column in columns.items() if column in row.tally.sums and named}
+            for names in named:
+                labels = {f"{_LABEL}{name}": value for name, value in names.labels.items()}
+                head = {"system": names.system, "image": names.image}
+                fields.append(head | _fields(point) | {"id": key} | labels)
+                private = {"_received": row.received, "_photo": point["image"], "_tally": row.tally}
+                measured.append(measures | private)
+        if not fields:
+            axes = ["system", "image", "snr_db"]
+            empty = pd.DataFrame({name: [] for name in (*axes, "id", "_received", "_photo", "_tally")})
+            return empty, axes, []
+        described, metrics = pd.DataFrame(fields), [name for name in columns if name in shown]
+        axes = _axes(described)
+        described.columns = described.columns.str.removeprefix(_LABEL)
+        numbers = pd.DataFrame(measured)
+        numbers = numbers.reindex(columns=sorted(numbers.columns, key=_column_order(metrics)))
+        table = pd.concat([described[axes], numbers, described[["id"]]], axis=1)
+        return _sorted(table, axes), axes, sorted(metrics)
 
     def _summarise(self, part: pd.DataFrame) -> dict[str, Any]:
         row: dict[str, Any] = {"images": part["image"].nunique(), "trials": int(part["trials"].sum())}
         shared = [c for c in part if c == "cbr" or c.split("_")[0] == "bpp" or c == "channel_uses"]
-        row |= {column: part[column].mean() for column in shared}
+        # A stream that only some images have is zero bits in the others.
+        row |= {column: part[column].fillna(0).mean() for column in shared if part[column].notna().any()}
         tallies: list[Tally] = list(part["_tally"])
         for name in sorted(
             {name for tally in tallies for name in tally.sums if name.split(".")[0] == "lost"}
@@ -216,26 +272,22 @@ class SweepResult:
             row |= _bler([tally for tally in tallies if name in tally.sums], name.removeprefix("lost"))
         for metric in self.metrics:
             values = part.groupby("image")[metric].mean()
+            if part[metric].isna().any():
+                row |= {metric: math.nan, f"{metric}_half_width": math.nan}
+                continue
             row[metric] = values.mean()
             row[f"{metric}_half_width"] = (
-                student_t(len(values) - 1) * values.std() / len(values) ** 0.5
-                if len(values) > 1
-                else part[f"{metric}_half_width"].iloc[0]
+                half_width(values.tolist()) if len(values) > 1 else part[f"{metric}_half_width"].iloc[0]
             )
         return row
 
 
 def _fields(point: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that may be an axis, flat: labels by name, link, budget and options by path."""
-    flat = {
-        "system": point["system"],
-        "image": point["image"]["name"],
-        "snr_db": point["snr_db"],
-        "seed": point["seed"],
-    }
+    """Everything that may be an axis, flat: link, budget and options by path."""
+    flat = {"snr_db": point["snr_db"], "seed": point["seed"]}
     for part in ("link", "budget", "options"):
         flat |= dict(_flatten(point[part], part))
-    return flat | {f"{_LABEL}{name}": value for name, value in point["labels"].items()}
+    return flat
 
 
 def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -264,7 +316,7 @@ def _sorted(table: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
     return table.sort_values([*axes, "id"], key=key, kind="stable", ignore_index=True)
 
 
-def _measures(tally: Tally, metrics: Sequence[str]) -> dict[str, Any]:
+def _measures(tally: Tally, columns: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {"trials": tally.trials}
     pixels = tally.total("pixels")
     bits = {name: tally.total(name) for name in tally.sums if name.startswith("bits.")}
@@ -274,14 +326,16 @@ def _measures(tally: Tally, metrics: Sequence[str]) -> dict[str, Any]:
     row["cbr"] = tally.total("channel_uses") / (3 * pixels)
     for name in [name for name in tally.sums if name.split(".")[0] == "lost"]:
         row |= _bler([tally], name.removeprefix("lost"))
-    for name in metrics:
-        row[name], row[f"{name}_half_width"] = tally.mean(name), tally.half_width(name)
+    for name, column in columns.items():
+        known = tally.covers(column)
+        row[name] = tally.mean(column) if known else math.nan
+        row[f"{name}_half_width"] = tally.half_width(column) if known else math.nan
     return row
 
 
 def _bler(tallies: list[Tally], suffix: str) -> dict[str, Any]:
     """Counts, rate and interval of all classes or of one."""
-    losses = [Losses.of(tally, suffix) for tally in tallies]
+    losses = [tally.losses(suffix) for tally in tallies]
     lost, packets = sum(item.lost for item in losses), sum(item.packets for item in losses)
     end = suffix.replace(".", "_")
     if not packets:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from semcom.seeds import derive
 from semcom.sweep.plan import Group
+from semcom.sweep.rows import STAGES, Row
 from semcom.sweep.scenario import StopSpec
 from semcom.sweep.stopping import finished, has_early_rule
-from semcom.sweep.store import STAGES, Row
 from semcom.sweep.tally import Tally
 from semcom.sweep.worker import Failure, Job
-
-_DECODE_STAGES = ("decode", "metrics")
 
 
 @dataclass
@@ -34,20 +31,30 @@ class Outcome:
 
 @dataclass
 class Point:
-    """A point that is not finished: what earlier runs and rounds added up."""
+    """A point that is not finished: what earlier runs and rounds added up.
+
+    Attributes:
+        lacking: columns of metrics that were asked for after trials had been simulated. Those trials are sent
+            and decoded again, with the same seeds, for these metrics only.
+        caught_up: trials from the first on that have them.
+    """
 
     id: str
     snr_db: float
     tally: Tally
     seconds: float
+    lacking: tuple[str, ...] = ()
+    caught_up: int = 0
 
-    def next_jobs(self, seed: int, number: int) -> list[Job]:
-        """The next trials."""
-        first = self.tally.trials
-        return [
-            Job(self.id, self.snr_db, trial, derive(seed, self.id, trial))
-            for trial in range(first, first + number)
-        ]
+    @property
+    def behind(self) -> int:
+        """Trials that lack metrics."""
+        return self.tally.trials - self.caught_up if self.lacking else 0
+
+    @property
+    def next_trial(self) -> int:
+        """The first trial to send."""
+        return self.caught_up if self.behind else self.tally.trials
 
 
 class Round:
@@ -55,13 +62,22 @@ class Round:
 
     Args:
         group: of the points.
-        points: to simulate.
-        number: trials of each.
+        points: to simulate; all lack the same metrics, or none does.
+        number: trials of each, at most.
+        metrics: column by name of all metrics wanted.
     """
 
-    def __init__(self, group: Group, points: list[Point], number: int) -> None:
+    def __init__(
+        self, group: Group, points: Sequence[Point], number: int, metrics: Mapping[str, str]
+    ) -> None:
         self.group, self.points = group, points
-        self.jobs = [job for point in points for job in point.next_jobs(group.seed, number)]
+        lacking = points[0].lacking if points[0].behind else tuple(metrics.values())
+        self.metrics = {name: column for name, column in metrics.items() if column in lacking}
+        self.jobs = [
+            Job(point.id, point.snr_db, trial, group.seed_of(point.snr_db, trial))
+            for point in points
+            for trial in range(point.next_trial, point.next_trial + (min(number, point.behind) or number))
+        ]
         self.outcomes = [Outcome() for _ in self.jobs]
 
     @property
@@ -80,44 +96,51 @@ class Round:
         for job, outcome in zip(self.jobs, self.outcomes, strict=True):
             by_point.setdefault(job.point, []).append(outcome)
         for point in self.points:
-            row, failure, done = _add_up(self.group, point, by_point[point.id], rule)
+            row, failure = self._add_up(point, by_point[point.id], rule)
             if row.tally.trials:
                 rows.append(row)
             if failure is not None:
                 failures[point.id] = failure
-            elif not done:
+            elif point.behind or not finished(rule, point.tally, point.seconds):
                 unfinished.append(point)
         return rows, unfinished, failures
 
+    def _add_up(self, point: Point, outcomes: list[Outcome], rule: StopSpec) -> tuple[Row, Failure | None]:
+        again = bool(point.behind)
+        row = Row(point.id, self.group.description(point.snr_db), point.next_trial, None)
+        row.metrics = tuple(sorted(self.metrics.values()))
+        for outcome in outcomes:
+            if not again and finished(rule, point.tally, point.seconds):
+                break
+            if outcome.failure is not None:
+                return row, outcome.failure
+            if outcome.metrics is None:
+                break
+            measured = {column: outcome.metrics[column] for column in row.metrics}
+            try:
+                trial = Tally()
+                trial.add({**outcome.counts, **measured})
+            except ValueError as error:
+                return row, Failure("metrics", str(error), "")
+            if point.next_trial == 0:
+                row.received = outcome.received
+            row.tally.merge(trial)
+            for stage, seconds in outcome.seconds.items():
+                row.seconds[stage] += seconds
+            if again:
+                point.tally.merge_measured(Tally(0, {name: trial.sums[name] for name in measured}))
+                point.caught_up += 1
+            else:
+                point.tally.merge(trial)
+                point.seconds += sum(outcome.seconds.values())
+        return row, None
 
-def trials_per_round(rule: StopSpec, points: list[Point], batch: int) -> int:
+
+def trials_per_round(rule: StopSpec, points: Sequence[Point], batch: int) -> int:
     """Trials of each point to send next: as many as fit, but not far beyond what an early stop would need."""
+    fitting = max(1, batch // len(points))
+    if points[0].behind:
+        return fitting
     done = min(point.tally.trials for point in points)
-    most = min(rule.trials - done, max(1, batch // len(points)))
+    most = min(rule.trials - done, fitting)
     return min(most, max(rule.min_trials, done, 1)) if has_early_rule(rule) else most
-
-
-def _add_up(
-    group: Group, point: Point, outcomes: list[Outcome], rule: StopSpec
-) -> tuple[Row, Failure | None, bool]:
-    row = Row(point.id, group.description(point.snr_db), point.tally.trials, None)
-    for outcome in outcomes:
-        if finished(rule, point.tally, point.seconds):
-            break
-        if outcome.failure is not None:
-            return row, outcome.failure, False
-        if outcome.metrics is None:
-            break
-        try:
-            trial = Tally()
-            trial.add({**outcome.counts, **outcome.metrics})
-        except ValueError as error:
-            return row, Failure("metrics", str(error), ""), False
-        if point.tally.trials == 0:
-            row.received = outcome.received
-        row.tally.merge(trial)
-        point.tally.merge(trial)
-        for stage, seconds in outcome.seconds.items():
-            row.seconds[stage] += seconds
-        point.seconds += sum(outcome.seconds.values())
-    return row, None, finished(rule, point.tally, point.seconds)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from semcom.metrics.registry import default_metrics, metric_names
 from semcom.sweep import parts
 from semcom.sweep.grid import Grid
+from semcom.sweep.imports import callable_at, is_import, search_in
 from semcom.sweep.problems import Problem, ScenarioError, Source, from_validation, nearest
 
-DEFAULT_METRICS = ("psnr", "ssim", "ms_ssim", "lpips", "dists")
+NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
+"""Of runs, which are folders: no dot in front, no separators."""
+Importable = "registered name, or module:callable where imports are allowed"
 
 
 class _Model(BaseModel):
@@ -23,9 +27,7 @@ class _Model(BaseModel):
 class SystemSpec(_Model):
     """One system under test. Its label is its key in `systems`."""
 
-    system: str | None = Field(
-        default=None, description="registered name or package.module:factory; the label if left out"
-    )
+    system: str | None = Field(default=None, description=f"{Importable}; the label if left out")
     options: dict[str, Any] = Field(default={}, description="keyword arguments of the system")
     grid: Grid = Field(default={}, description="axes that only this system has")
 
@@ -61,6 +63,12 @@ class StopSpec(_Model):
     min_trials: int = Field(default=1, ge=1, description="before any other rule is asked")
     packet_errors: int | None = Field(default=None, ge=1, description="lost packets of all classes")
     seconds: float | None = Field(default=None, gt=0, description="computing time of the point")
+    seconds_per_task: float = Field(
+        default=600.0,
+        gt=0,
+        description="after which encoding and sending a batch, or decoding and measuring a picture, is ended "
+        "and its points fail",
+    )
     half_width: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="of the 95 % interval, per metric or `bler`; all must be reached"
     )
@@ -69,7 +77,7 @@ class StopSpec(_Model):
 class Scenario(_Model):
     """A whole sweep. Every field of link, budget and options may become an axis of `grid`."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    name: str = Field(pattern=NAME)
     description: str = ""
     seed: int = Field(default=0, ge=0)
     images: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
@@ -80,20 +88,22 @@ class Scenario(_Model):
     budget: BudgetSpec
     grid: Grid
     stop: StopSpec = StopSpec()
-    metrics: tuple[str, ...] = DEFAULT_METRICS
+    metrics: tuple[str, ...] = Field(default_factory=default_metrics, description=Importable)
     pictures: int = Field(default=4, ge=0, description="images whose reconstructions are kept for looking at")
 
     @property
     def link_kind(self) -> str:
-        """Kind of link: a registered name or package.module:factory."""
+        """Kind of link."""
         return str(self.link.get("kind", "digital"))
 
 
-def load(source: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
+def load(source: str | Path | Mapping[str, Any] | Scenario, allow_imports: bool = False) -> Scenario:
     """A checked scenario.
 
     Args:
         source: path of a YAML file, name of a ready-made scenario, the same as a mapping, or a scenario.
+        allow_imports: whether `module:callable` may name a system, link or metric. That runs code: the module
+            is looked for where Python looks, then beside the file, then in the working directory.
 
     Raises:
         ScenarioError: with file, line, key and nearest valid key of everything that is wrong.
@@ -109,7 +119,10 @@ def load(source: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
         raise ScenarioError(from_validation(error, _paths(Scenario)), document) from error
-    problems = list(_check(scenario))
+    if allow_imports:
+        beside = [] if document is None else [str(document.path.resolve().parent)]
+        search_in([*beside, str(Path.cwd())])
+    problems = list(_check(scenario, allow_imports))
     if problems:
         raise ScenarioError(problems, document)
     return scenario
@@ -129,7 +142,11 @@ def schema() -> dict[str, Any]:
     if link is not None:
         fields = link.model_json_schema()
         result["$defs"] |= fields.pop("$defs", {})
-        fields["properties"]["kind"] = {"type": "string", "default": "digital", "examples": list(parts.LINKS)}
+        fields["properties"]["kind"] = {
+            "type": "string",
+            "default": "digital",
+            "examples": parts.link_names(),
+        }
         result["properties"]["link"] = fields
     return result
 
@@ -145,30 +162,53 @@ def _read(path: Path) -> Source:
     return Source(path, text)
 
 
-def _check(scenario: Scenario) -> Iterator[Problem]:
+def _check(scenario: Scenario, allow_imports: bool) -> Iterator[Problem]:
     """What pydantic cannot see: link fields, options, metrics, and that every axis leads to a valid point."""
     for index, metric in enumerate(scenario.metrics):
-        if not parts.is_metric(metric):
-            yield Problem(("metrics", index), f"unknown metric {metric!r}", nearest(metric, parts.METRICS))
+        yield from _check_name(("metrics", index), "metric", metric, metric_names(), allow_imports)
     for name in scenario.stop.half_width:
         if name not in (*scenario.metrics, "bler"):
             known = (*scenario.metrics, "bler")
             yield Problem(("stop", "half_width", name), f"unknown metric {name!r}", nearest(name, known))
-    if not parts.is_link(scenario.link_kind):
-        hint = nearest(scenario.link_kind, parts.LINKS)
-        yield Problem(("link", "kind"), f"unknown kind of link {scenario.link_kind!r}", hint)
+    wrong = list(
+        _check_name(("link", "kind"), "kind of link", scenario.link_kind, parts.link_names(), allow_imports)
+    )
+    if wrong:
+        yield from wrong
         return
     if "snr_db" not in scenario.grid:
         yield Problem(("grid",), "the axis 'snr_db' is missing", nearest("snr_db", scenario.grid))
     yield from _check_link(scenario.link, ("link",))
     for label, spec in scenario.systems.items():
-        yield from _check_system(scenario, label, spec)
+        yield from _check_system(scenario, label, spec, allow_imports)
 
 
-def _check_system(scenario: Scenario, label: str, spec: SystemSpec) -> Iterator[Problem]:
+def _check_name(
+    location: tuple[str | int, ...], what: str, name: str, registered: Sequence[str], allow_imports: bool
+) -> Iterator[Problem]:
+    """Whether something of that name can be had, by import only where that is allowed."""
+    if name in registered:
+        return
+    if not is_import(name):
+        yield Problem(location, f"unknown {what} {name!r}", nearest(name, registered))
+    elif not allow_imports:
+        yield Problem(
+            location,
+            f"{name!r} would import and run code: allow it with --allow-imports (allow_imports=True in "
+            "Python) if you trust this file",
+        )
+    else:
+        try:
+            parts.metric(name) if what == "metric" else callable_at(name)
+        except ValueError as error:
+            yield Problem(location, str(error))
+
+
+def _check_system(scenario: Scenario, label: str, spec: SystemSpec, allow_imports: bool) -> Iterator[Problem]:
     kind, place = spec.system or label, ("systems", label)
-    if not parts.is_system(kind):
-        yield Problem(place, f"unknown system {kind!r}", nearest(kind, parts.system_names()))
+    wrong = list(_check_name(place, "system", kind, parts.system_names(), allow_imports))
+    if wrong:
+        yield from wrong
         return
     model = parts.options_model(kind)
     if model is not None:
@@ -182,6 +222,10 @@ def _check_system(scenario: Scenario, label: str, spec: SystemSpec) -> Iterator[
                 where = (*prefix, name) if variant is None else (*prefix, name, variant)
                 for path, value in settings.items():
                     location = where if variant is None else (*where, path)
+                    if path == "link.kind" and isinstance(value, str):
+                        yield from _check_name(
+                            location, "kind of link", value, parts.link_names(), allow_imports
+                        )
                     yield from _check_setting(scenario, model, location, path, value)
 
 

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from semcom.intervals import bler_interval
 from semcom.sweep.scenario import StopSpec
-from semcom.sweep.tally import Losses, Tally, bler_interval
+from semcom.sweep.tally import Tally
+
+
+def by_column(rule: StopSpec, columns: Mapping[str, str]) -> StopSpec:
+    """The rule with the columns of metrics in place of their names, as tallies have them."""
+    limits = {columns.get(name, name): limit for name, limit in rule.half_width.items()}
+    return rule.model_copy(update={"half_width": limits})
 
 
 def finished(rule: StopSpec, tally: Tally, seconds: float) -> bool:
@@ -32,5 +41,5 @@ def _half_width(tally: Tally, name: str) -> float:
         return float("inf") if width is None else width
     if not tally.total("packets"):
         return float("inf")
-    low, high = bler_interval([Losses.of(tally)])
+    low, high = bler_interval([tally.losses()])
     return (high - low) / 2

@@ -1,8 +1,8 @@
 """The two tasks of a sweep, as they run in a worker: transmit a batch, reconstruct one received message.
 
 Both are pure functions of their arguments; a worker only keeps what is slow to make (systems, links,
-photos). No exception leaves a task: what goes wrong is returned, because not every exception survives a
-process border.
+photos). No exception leaves a task, not even `SystemExit`: what goes wrong is returned, because not every
+exception survives a process border. Systems, links and metrics are not trusted, see `semcom.sweep.checks`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from semcom.contracts import Budget
+from semcom.files import read_limited
 from semcom.message import LinkReport, Message, PacketSize, ReceivedMessage
-from semcom.sweep import parts
+from semcom.sweep import checks, parts
 from semcom.sweep.canonical import canonical
+from semcom.sweep.executors.base import NOT_A_TASKS_FAULT
 from semcom.sweep.plan import Photo, Scene
-from semcom.sweep.tally import PSNR_OF_EQUALS_DB
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,9 +82,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Transmitted:
-    """Result of `transmit`: one arrival or failure per job, in order."""
+    """Result of `transmit`: one arrival or failure per job, in order; `new` for an encoding made now."""
 
     encoding: Encoding | None
+    new: bool
     arrivals: tuple[Arrival | Failure, ...]
     seconds: Mapping[str, float]
 
@@ -99,8 +101,13 @@ class Reconstructed:
 
 def prepare(scene: Scene) -> None:
     """Builds a system and a link, so that a bad option is an error before any work. Raises ValueError."""
-    _system(scene.kind, canonical(scene.options))
-    _link(canonical(scene.link))
+    try:
+        _system(scene)
+        _link(scene)
+    except (ValueError, *NOT_A_TASKS_FAULT):
+        raise
+    except BaseException as error:
+        raise ValueError(f"{scene.label} cannot be built: {_reason(error)}") from error
 
 
 def transmit(scene: Scene, photo: Photo, jobs: Sequence[Job], known: Sequence[Encoding]) -> Transmitted:
@@ -108,43 +115,60 @@ def transmit(scene: Scene, photo: Photo, jobs: Sequence[Job], known: Sequence[En
     start = time.perf_counter()
     try:
         image = _photo(photo.path, photo.sha256)
-        link = _link(canonical(scene.link))
+        link = _link(scene)
         budget = parts.build_budget(scene.budget, image.shape[-1], image.shape[-2], link)
-        encoding = next((e for e in known if e.holds_for(budget)), None)
-        encoding = encoding or _encode(scene, image, budget)
-    except Exception as error:
-        return Transmitted(None, (_failure("encode", error),) * len(jobs), {})
+        used = next((e for e in known if e.holds_for(budget)), None)
+        encoding = used or _encode(scene, image, budget)
+    except NOT_A_TASKS_FAULT:
+        raise
+    except BaseException as error:
+        return Transmitted(None, False, (_failure("encode", error),) * len(jobs), {})
     encoded = time.perf_counter()
     arrivals = tuple(_send(scene, photo, encoding, link, jobs))
-    return Transmitted(encoding, arrivals, {"encode": encoded - start, "link": time.perf_counter() - encoded})
+    seconds = {"encode": encoded - start, "link": time.perf_counter() - encoded}
+    return Transmitted(None if used else encoding, not used, arrivals, seconds)
 
 
 def reconstruct(
-    scene: Scene, photo: Photo, received: ReceivedMessage, metrics: Sequence[str], keep_picture: bool
+    scene: Scene,
+    photo: Photo,
+    received: ReceivedMessage,
+    metrics: Mapping[str, str],
+    keep_picture: bool,
 ) -> Reconstructed | Failure:
-    """Decodes a received message and compares the picture with the original."""
+    """Decodes a received message and compares the picture with the original.
+
+    Args:
+        scene: whose system decodes.
+        photo: the original.
+        received: what arrived of it.
+        metrics: column by name.
+        keep_picture: whether the picture is given back too, as PNG.
+    """
     import torch
 
     stage = "decode"
     try:
         start = time.perf_counter()
-        system = _system(scene.kind, canonical(scene.options))
+        original = _photo(photo.path, photo.sha256)
         with torch.no_grad():
-            picture = system.decode(received).image
+            picture = _system(scene).decode(received).image
+            checks.picture(picture, original)
             decoded, stage = time.perf_counter(), "metrics"
-            original = _photo(photo.path, photo.sha256)
-            values = {name: _measure(name, picture, original) for name in metrics}
+            values = {
+                column: _measure(name, picture.clone(), original.clone()) for name, column in metrics.items()
+            }
         seconds = {"decode": decoded - start, "metrics": time.perf_counter() - decoded}
         return Reconstructed(values, _png(picture) if keep_picture else None, seconds)
-    except Exception as error:
+    except NOT_A_TASKS_FAULT:
+        raise
+    except BaseException as error:
         return _failure(stage, error)
 
 
 def received_key(scene: Scene, photo: Photo, received: ReceivedMessage) -> str:
     """SHA-256 of all that decides a reconstruction and its metrics."""
-    hashed = sha256(
-        canonical([scene.kind, scene.options, photo.sha256, received.width, received.height]).encode()
-    )
+    hashed = sha256(canonical([scene.parts_key, photo.sha256, received.width, received.height]).encode())
     for stream in received.streams:
         hashed.update(f"\n{stream.name}:{len(stream.chunks)}".encode())
         for chunk in stream.chunks:
@@ -166,7 +190,9 @@ def _encode(scene: Scene, image: Tensor, budget: Budget) -> Encoding:
         return prices[asked]
 
     with torch.no_grad():
-        message = _system(scene.kind, canonical(scene.options)).encode(image, replace(budget, cost=cost))
+        # A copy, because the original is what every system's pictures are measured against.
+        message = _system(scene).encode(image.clone(), replace(budget, cost=cost))
+    checks.message(message, budget, image)
     recorded = () if "bpp" in scene.budget else tuple(prices.items())  # bytes cost the same on every link
     return Encoding(budget.limit, message, recorded, bits_on_wire(message))
 
@@ -177,8 +203,10 @@ def _send(
     """One call for all jobs; if that fails one call each, so that only the job at fault fails."""
     try:
         received = link.send([encoding.message] * len(jobs), [j.snr_db for j in jobs], [j.seed for j in jobs])
-        return [_arrival(scene, photo, encoding, r) for r in received]
-    except Exception as error:
+        return [_arrival(scene, photo, encoding, r) for r in checks.deliveries(received, len(jobs))]
+    except NOT_A_TASKS_FAULT:
+        raise
+    except BaseException as error:
         if len(jobs) == 1:
             return [_failure("link", error)]
         return [result for job in jobs for result in _send(scene, photo, encoding, link, [job])]
@@ -201,8 +229,9 @@ def _arrival(scene: Scene, photo: Photo, encoding: Encoding, received: ReceivedM
 
 
 def _measure(name: str, picture: Tensor, original: Tensor) -> float:
-    value = float(parts.metric(name)(picture[None], original[None]).item())
-    return PSNR_OF_EQUALS_DB if name == "psnr" and value == float("inf") else value
+    metric = parts.metric(name)
+    value = checks.measured(metric(picture[None], original[None]), name)
+    return metric.of_equals if metric.of_equals is not None and value == float("inf") else value
 
 
 def _png(picture: Tensor) -> bytes:
@@ -215,30 +244,39 @@ def _png(picture: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _failure(stage: str, error: Exception) -> Failure:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return Failure(stage, reason, "".join(traceback.format_exception(error)))
+def _failure(stage: str, error: BaseException) -> Failure:
+    return Failure(stage, _reason(error), "".join(traceback.format_exception(error)))
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _system(scene: Scene) -> System:
+    return _kept_system(scene.kind, canonical(scene.options), canonical(scene.made_with))
+
+
+def _link(scene: Scene) -> Link:
+    return _kept_link(canonical(scene.link), canonical(scene.made_with))
 
 
 @lru_cache(maxsize=_PARTS_KEPT)
-def _system(kind: str, options: str) -> System:
+def _kept_system(kind: str, options: str, made_with: str) -> System:
     return parts.build_system(kind, json.loads(options))
 
 
 @lru_cache(maxsize=_PARTS_KEPT)
-def _link(link: str) -> Link:
+def _kept_link(link: str, made_with: str) -> Link:
     return parts.build_link(json.loads(link))
 
 
 @lru_cache(maxsize=_PHOTOS_KEPT)
 def _photo(path: str, digest: str | None) -> Tensor:
-    """A photo; `digest` makes a file that was replaced another one."""
+    """A photo. Raises ValueError where the file is no longer the one that was planned."""
     from semcom.picture import images
+    from semcom.picture.limits import MAX_FILE_BYTES
 
-    return images.load(path)
-
-
-def forget() -> None:
-    """Drops what this worker keeps, for a process that goes on to other things."""
-    for kept in (_system, _link, _photo):
-        kept.cache_clear()
+    image = images.load(path)
+    if digest is not None and sha256(read_limited(path, MAX_FILE_BYTES)).hexdigest() != digest:
+        raise ValueError(f"{path} is not the file it was when the run began: give the command again")
+    return image

@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any
 
-from semcom.sweep.store import Row, Store, write_atomically
+from semcom.sweep.rows import Row
+from semcom.sweep.store import Store, write_atomically
 from semcom.sweep.worker import Failure
 
 _ROWS_PER_SHARD, _SECONDS_PER_SHARD, _MOST_UNWRITTEN = 2000, 5.0, 20_000
@@ -33,11 +34,11 @@ class Writer:
         """Takes rows for the next shard."""
         self._rows += rows
 
-    def failure(self, key: str, description: str, failure: Failure) -> None:
-        """Takes a point that failed."""
+    def failure(self, key: str, description: str, names: dict[str, Any], failure: Failure) -> None:
+        """Takes a point that failed, with what people call it."""
         self._failed_now.add(key)
         self._failures[key] = {
-            "point": json.loads(description),
+            "point": json.loads(description) | names,
             "stage": failure.stage,
             "reason": failure.reason,
             "traceback": failure.trace,

@@ -53,7 +53,7 @@ RISKY = LinkSpec(
 
 
 def expected(spec, limit=100_000, seeds=range(200)):
-    return expected_quality(Layers(), IMAGES, spec, limit, 4.0, list(seeds), {"brightness": brightness})
+    return expected_quality(Layers(), IMAGES, spec, [limit] * len(IMAGES), 4.0, list(seeds), {"brightness": brightness})
 
 
 def test_ladder_protects_by_class():
@@ -112,9 +112,9 @@ def test_best_choices_by_metric():
 def test_most_robust_scheme_at_which_all_messages_fit():
     limit, names = 3000, list(CLASSES)
     messages = [smallest_message(Layers(), IMAGES[0]), [("critical", 20)]]
-    choice = most_robust(RISKY, names, messages, limit)
+    choice = most_robust(RISKY, names, messages, [limit] * len(messages))
     (index,) = set(choice.values())
     links = [AbstractLink(with_mcs(RISKY, dict.fromkeys(names, i))) for i in range(29)]
     used = [link.channel_uses(messages[0]) for link in links]
     assert used[index] <= limit < min(used[:index])
-    assert set(most_robust(RISKY, names, messages, 1).values()) == {28}
+    assert set(most_robust(RISKY, names, messages, [1] * len(messages)).values()) == {28}

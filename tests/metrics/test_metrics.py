@@ -13,8 +13,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
+from semcom.metrics.ms_ssim import MS_SSIM_MIN_SIDE, ms_ssim
 from semcom.metrics.psnr import psnr
-from semcom.metrics.ssim import MS_SSIM_MIN_SIDE, ms_ssim, ssim
+from semcom.metrics.ssim import ssim
 from semcom.pretrained import PARTS, PretrainedError, load
 
 DATA = Path(os.environ.get("SEMCOM_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -22,6 +22,7 @@ from semcom.message import (
     Reconstruction,
     Stream,
 )
+from semcom.metrics.registry import Metric
 from semcom.packets import pack, packet_sizes, unpack
 
 
@@ -124,6 +125,9 @@ class ToyLink:
         return ReceivedMessage(unpack(message, arrived), message.width, message.height, report)
 
 
-def mse(preds: Tensor, target: Tensor) -> Tensor:
+def _mse(preds: Tensor, target: Tensor) -> Tensor:
     """Mean squared error per picture."""
     return ((preds - target) ** 2).mean((1, 2, 3))
+
+
+mse = Metric("mse", _mse, higher_is_better=False, label="MSE", digits=5, range=(0.0, None))

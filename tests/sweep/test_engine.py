@@ -9,18 +9,20 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import semcom.sweep
-from semcom.seeds import derive
 from semcom.sweep import api, engine, scenario, store
-from semcom.sweep.executors.local import SerialExecutor
+from semcom.sweep.executors.base import Resources
+from semcom.sweep.executors.serial import SerialExecutor
 from semcom.sweep.plan import Plan
 from semcom.sweep.result import SweepResult
 
+load = partial(scenario.load, allow_imports=True)
 Toy = Callable[..., dict[str, Any]]
 
 
@@ -29,7 +31,7 @@ def table(result: SweepResult) -> bytes:
 
 
 def serial(toy: dict[str, Any], out: Path, **options: Any) -> SweepResult:
-    return api.run(toy, out, executor="serial", **options)
+    return api.run(toy, out, executor="serial", allow_imports=True, **options)
 
 
 @pytest.fixture
@@ -46,13 +48,13 @@ def test_table_against_a_plain_loop(toy: Toy, tmp_path: Path) -> None:
 
     frame = serial(toy(), tmp_path / "run").to_pandas().set_index(["image", "snr_db"])
     system, link, rows = ToySystem(), ToyLink(), 0
-    for group in Plan(scenario.load(toy())).groups():
+    for group in Plan(load(toy())).groups():
         image = images.load(group.photo.path)
-        for key, snr_db in zip(group.ids, group.snrs_db, strict=True):
+        for snr_db in group.snrs_db:
             errors, lost = [], 0
             for trial in range(3):
                 message = system.encode(image, Budget.of_bpp(1.0, 64, 64))
-                (received,) = link.send([message], snr_db, [derive(7, key, trial)])
+                (received,) = link.send([message], snr_db, [group.seed_of(snr_db, trial)])
                 errors.append(mse(system.decode(received).image[None], image[None]).item())
                 lost += sum(report.lost for report in received.report.classes.values())
             row = frame.loc[(group.photo.name, snr_db)]
@@ -83,7 +85,10 @@ def test_order_changes_nothing(
 
 
 def test_two_processes_give_the_same_table(toy: Toy, tmp_path: Path, expected: bytes) -> None:
-    assert table(api.run(toy(), tmp_path / "run", executor="processes", workers=2, batch=2)) == expected
+    assert (
+        table(api.run(toy(), tmp_path / "run", executor="processes", allow_imports=True, workers=2, batch=2))
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,7 +189,7 @@ def test_killed_twenty_times_and_resumed(toy: Toy, tmp_path: Path, monkeypatch: 
 
 
 def test_ctrl_c_keeps_what_is_finished(toy: Toy, tmp_path: Path, expected: bytes) -> None:
-    run = Plan(scenario.load(toy()))
+    run = Plan(load(toy()))
     folder = store.Store(tmp_path / "run")
     folder.create()
     pressed = []
@@ -194,7 +199,7 @@ def test_ctrl_c_keeps_what_is_finished(toy: Toy, tmp_path: Path, expected: bytes
             pressed.append(points)
             signal.raise_signal(signal.SIGINT)
 
-    statistics = engine.Engine(run, folder, SerialExecutor(1), {}, batch=2, advance=press).run()
+    statistics = engine.Engine(run, folder, SerialExecutor(Resources()), {}, batch=2, advance=press).run()
     assert statistics.interrupted and 0 < len(folder.reach()) < 16
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     result = serial(toy(), tmp_path / "run")
@@ -237,8 +242,8 @@ def test_one_broken_photo_among_a_thousand(toy: Toy, photos: Path, tmp_path: Pat
     folder = tmp_path / "photos"
     folder.mkdir()
     originals = [path.read_bytes() for path in sorted(photos.iterdir())]
-    for index in range(1000):
-        (folder / f"{index:04d}.png").write_bytes(originals[index % len(originals)])
+    for index in range(1000):  # readers stop at a PNG's end: the same pictures in a thousand files
+        (folder / f"{index:04d}.png").write_bytes(originals[index % len(originals)] + b"%d" % index)
     (folder / "0617.png").write_bytes(originals[1][:200])
     asked = toy(images=[str(folder)], grid={"snr_db": [-5, 30]}, stop={"trials": 1}, pictures=0)
     first = serial(asked, tmp_path / "run")
@@ -326,7 +331,7 @@ def test_bad_system_options_are_an_error_before_any_work(toy: Toy, tmp_path: Pat
 
 
 def test_the_package_is_callable(toy: Toy, tmp_path: Path, expected: bytes) -> None:
-    assert table(semcom.sweep(toy(), tmp_path / "run", executor="serial")) == expected
+    assert table(semcom.sweep(toy(), tmp_path / "run", executor="serial", allow_imports=True)) == expected
     assert semcom.sweep.run is api.run
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from semcom.sweep import api
 from semcom.sweep.executors import make_executor
-from semcom.sweep.executors.base import Worker, WorkerDied
-from semcom.sweep.executors.local import PoolExecutor, SerialExecutor
+from semcom.sweep.executors.base import Resources, Worker, WorkerDied
+from semcom.sweep.executors.pool import PoolExecutor
+from semcom.sweep.executors.serial import SerialExecutor
 
 
 class Fragile:
@@ -46,7 +47,7 @@ def test_serial_executor_keeps_errors_in_the_future_and_restores_threads() -> No
     import torch
 
     before = torch.get_num_threads()
-    executor = SerialExecutor(before + 1)
+    executor = SerialExecutor(Resources(threads=before + 1))
     assert executor.submit(torch.get_num_threads).result() == before + 1
     assert isinstance(executor.submit(int, "x").exception(), ValueError)
     assert torch.get_num_threads() == before
@@ -91,15 +92,17 @@ def test_workers_that_cannot_start_fail_what_waits() -> None:
 
 
 def test_unknown_executor_is_named() -> None:
-    with pytest.raises(ValueError, match=r"'threads'.*serial, processes, ray"):
-        make_executor("threads", None, 1, None)
+    with pytest.raises(ValueError, match=r"'threads'.*processes, ray, serial"):
+        make_executor("threads", Resources())
 
 
 def test_a_process_that_is_killed_costs_nothing(toy: Callable[..., Any], tmp_path: Path) -> None:
     """The first decode ends its process; the table is that of an undisturbed run."""
-    whole = api.run(toy(), tmp_path / "whole", executor="serial").to_pandas()
+    whole = api.run(toy(), tmp_path / "whole", executor="serial", allow_imports=True).to_pandas()
     options = {"kill_once": str(tmp_path / "killed")}
-    result = api.run(toy(options=options), tmp_path / "run", executor="processes", workers=1)
+    result = api.run(
+        toy(options=options), tmp_path / "run", executor="processes", allow_imports=True, workers=1
+    )
     assert (tmp_path / "killed").exists() and result.failures() == {}
     counts = ["trials", "packets"]
     assert result.to_pandas()[counts].equals(whole[counts])
@@ -110,7 +113,7 @@ def test_a_message_that_kills_every_worker_fails_its_points_only(
     toy: Callable[..., Any], tmp_path: Path
 ) -> None:
     scenario = toy(options={"poison": True}, stop={"trials": 1}, grid={"snr_db": [-5, 40]})
-    result = api.run(scenario, tmp_path / "run", executor="processes", workers=2)
+    result = api.run(scenario, tmp_path / "run", executor="processes", allow_imports=True, workers=2)
     assert set(result.to_pandas()["snr_db"]) == {40.0}
     assert {f["point"]["snr_db"] for f in result.failures().values()} == {-5.0}
     assert all("died 3 times" in f["reason"] for f in result.failures().values())
@@ -123,7 +126,7 @@ def test_workers_end_with_a_killed_parent(toy: Callable[..., Any], tmp_path: Pat
         "import sys; sys.path[:0] = [{here!r}]\n"
         "if __name__ == '__main__':\n"
         "    from semcom.sweep import api\n"
-        "    api.run({scenario!r}, {out!r}, executor='processes', workers=2)\n"
+        "    api.run({scenario!r}, {out!r}, executor='processes', workers=2, allow_imports=True)\n"
     ).format(
         here=str(Path(__file__).parent),
         scenario=toy(options={"log": str(log), "seconds": 0.2}, stop={"trials": 500}),

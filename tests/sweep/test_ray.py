@@ -44,10 +44,12 @@ def test_a_killed_node_changes_nothing(toy: Callable[..., Any], tmp_path: Path, 
 
     killer = threading.Thread(target=kill)
     killer.start()
-    result = api.run(scenario, tmp_path / "run", executor="ray", address=cluster.address, batch=2)
+    result = api.run(
+        scenario, tmp_path / "run", executor="ray", allow_imports=True, address=cluster.address, batch=2
+    )
     killer.join()
     assert result.failures() == {}
-    plain = api.run(scenario, tmp_path / "plain", executor="serial")
+    plain = api.run(scenario, tmp_path / "plain", executor="serial", allow_imports=True)
     assert _table(result) == _table(plain)
     deadline = time.monotonic() + 60  # the cluster notices a death late
     while sum(node["Alive"] for node in ray.nodes()) != 2 and time.monotonic() < deadline:
@@ -57,4 +59,4 @@ def test_a_killed_node_changes_nothing(toy: Callable[..., Any], tmp_path: Path, 
 
 def test_no_cluster_is_one_clear_error(toy: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no Ray cluster at 'auto'.*ray start --head"):
-        api.run(toy(), tmp_path / "run", executor="ray", address="auto")
+        api.run(toy(), tmp_path / "run", executor="ray", address="auto", allow_imports=True)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semcom.sweep.store import Row, Store, chain, write_atomically
+from semcom.sweep.rows import Row
+from semcom.sweep.store import Reach, Store, added_up, chain, write_atomically
 from semcom.sweep.tally import Tally
 
 
@@ -19,7 +20,7 @@ def _row(first: int, trials: int, key: str = "a") -> Row:
     tally = Tally()
     for trial in range(first, first + trials):
         tally.add({"m": 0.1 * trial, "lost": trial})
-    return Row(key, '{"p":1}', first, "k" if first == 0 else None, tally)
+    return Row(key, '{"p":1}', first, "k" if first == 0 else None, tally, ("m",))
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_rows_come_back_as_they_were(store: Store) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)), max_size=12))
 def test_chain_is_gapless_without_overlap_and_as_long_as_possible(spans: list[tuple[int, int]]) -> None:
-    found = chain(tuple(spans))
+    found = chain(tuple((first, length, "m") for first, length in spans))
     end = 0
     for first, length in found:
         assert first == end and (first, length) in spans
@@ -57,8 +58,8 @@ def test_chain_is_gapless_without_overlap_and_as_long_as_possible(spans: list[tu
 def test_trials_in_several_shards_count_once(store: Store) -> None:
     for spans in ([(0, 4), (4, 2)], [(0, 4)], [(0, 3), (3, 3)], [(7, 2)]):
         store.write_shard([_row(*span) for span in spans], {})
-    assert store.reach() == {"a": 6}
-    assert store.tallies()["a"] == _row(0, 6).tally
+    assert store.reach() == {"a": Reach(6, {"m": 6})}
+    assert added_up(store.rows())["a"].tally == _row(0, 6).tally
 
 
 def test_truncated_and_corrupt_shards_are_ignored_with_a_warning(store: Store) -> None:
@@ -95,6 +96,7 @@ def test_write_atomically_replaces_whole_files(tmp_path: Path) -> None:
 
 def test_failures_round_trip(store: Store) -> None:
     assert store.failures() == {}
-    record: dict[str, Any] = {"reason": "r", "stage": "decode", "point": {"snr_db": 1}}
+    point = {"snr_db": 1, "image": {"name": "p"}}
+    record: dict[str, Any] = {"reason": "r", "stage": "decode", "point": point}
     store.write_failures({"a": record})
     assert store.failures() == {"a": record}

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from semcom.sweep.tally import UNIT, Losses, Sums, Tally, bler_interval
+from semcom.intervals import Losses, bler_interval
+from semcom.sweep.tally import UNIT, Sums, Tally
 
 values = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40)
 

@@ -1,33 +1,64 @@
-"""Where tasks run, behind `concurrent.futures.Executor`: here, in local processes, or on a Ray cluster."""
+"""Where tasks run, behind `concurrent.futures.Executor`: here, in local processes, or on a cluster.
+
+A file of this folder that has a line `def make(` is an executor of the file's name; a package of one's own
+adds one by an entry point of the group `semcom.executors`, a function from `base.Resources` to an executor
+with the attribute `num_workers`.
+"""
 
 from __future__ import annotations
 
-import os
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from semcom.sweep.executors.local import PoolExecutor, ProcessWorker, SerialExecutor
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
-SweepExecutor = SerialExecutor | PoolExecutor
+    from semcom.sweep.executors.base import Resources
 
 
-def make_executor(kind: str, workers: int | None, threads: int, address: str | None) -> SweepExecutor:
+class SweepExecutor(Protocol):
+    """A `concurrent.futures.Executor` that says how many tasks it runs at a time."""
+
+    num_workers: int
+
+    def submit(self, function: Any, /, *args: Any) -> Future[Any]:
+        """See `concurrent.futures.Executor`."""
+        ...
+
+    def shutdown(self, wait: bool = True) -> None:
+        """See `concurrent.futures.Executor`."""
+        ...
+
+
+def executor_names() -> list[str]:
+    """Every registered executor."""
+    return [*_own(), *(name for name in _registered() if name not in _own())]
+
+
+def make_executor(kind: str, resources: Resources) -> SweepExecutor:
     """An executor.
 
-    Args:
-        kind: `serial`, `processes` or `ray`.
-        workers: default one per core (of the cluster).
-        threads: per worker.
-        address: of the Ray cluster; `auto` for a running one, None to start one here.
-
     Raises:
-        ValueError: unknown kind, or Ray is not installed or not there.
+        ValueError: unknown kind, or what it needs is not installed or not there.
     """
-    if kind == "serial":
-        return SerialExecutor(threads)
-    if kind == "processes":
-        count = workers or max(1, (os.cpu_count() or 1) // threads)
-        return PoolExecutor([ProcessWorker(threads) for _ in range(count)])
-    if kind == "ray":
-        from semcom.sweep.executors.ray import ray_workers
+    if kind in _own():
+        made: SweepExecutor = import_module(f"{__name__}.{kind}").make(resources)
+        return made
+    if kind not in _registered():
+        raise ValueError(f"unknown executor {kind!r}; known: {', '.join(executor_names())}")
+    registered: SweepExecutor = _registered()[kind].load()(resources)
+    return registered
 
-        return PoolExecutor(list(ray_workers(workers, threads, address)))
-    raise ValueError(f"unknown executor {kind!r}; known: serial, processes, ray")
+
+@cache
+def _own() -> tuple[str, ...]:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple(f.stem for f in files if f != Path(__file__) and "\ndef make(" in f.read_text("utf-8"))
+
+
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="semcom.executors")}

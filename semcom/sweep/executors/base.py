@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +25,37 @@ class WorkerDied(RuntimeError):  # noqa: N818  # an event, as in BrokenProcessPo
     """A worker process ended in the middle of a task."""
 
 
+class Abort(KeyboardInterrupt):  # not an error
+    """The user wants to leave at once; a `KeyboardInterrupt` that a system raises is the system's fault."""
+
+
+class TimeLimit(BaseException):  # code that catches every Exception must not catch it
+    """A task took longer than it may."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"took longer than the {seconds:g} s of stop.seconds_per_task")
+
+
+NOT_A_TASKS_FAULT = (Abort,)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What an executor may use.
+
+    Attributes:
+        workers: None for one per core (of the cluster).
+        threads: per worker.
+        address: of a cluster, None where there is none yet.
+        seconds_per_task: after which a task is ended, None for never.
+    """
+
+    workers: int | None = None
+    threads: int = 1
+    address: str | None = None
+    seconds_per_task: float | None = None
+
+
 class Worker(Protocol):
     """A place that runs one task at a time."""
 
@@ -32,7 +64,7 @@ class Worker(Protocol):
         ...
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Runs a task. Raises WorkerDied, and whatever the task raises."""
+        """Runs a task. Raises WorkerDied, TimeLimit (it must be started again), and what the task raises."""
         ...
 
     def stop(self) -> None:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from semcom.sweep.executors.base import Worker, WorkerDied, set_threads
+from semcom.sweep.executors.base import Resources, TimeLimit, WorkerDied, set_threads
+from semcom.sweep.executors.pool import PoolExecutor
 
 T = TypeVar("T")
 _STARTS, _POLL_SECONDS = 5, 0.5
@@ -17,10 +18,11 @@ class RayWorker:
 
     Args:
         threads: it computes with, and CPUs it asks the cluster for.
+        seconds_per_task: after which it is killed; None for never.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, threads: int, seconds_per_task: float | None = None) -> None:
+        self._threads, self._limit = threads, seconds_per_task
         self._actor: Any = None
         self._stopped = False
 
@@ -49,11 +51,14 @@ class RayWorker:
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """See `Worker`."""
         import ray
-        from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+        from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayTaskError
 
         try:
-            result: T = ray.get(self._actor.call.remote(function, *args))
+            result: T = ray.get(self._actor.call.remote(function, *args), timeout=self._limit)
             return result
+        except GetTimeoutError:
+            ray.kill(self._actor)
+            raise TimeLimit(self._limit or 0.0) from None
         except RayTaskError as error:
             raise error.cause from error
         except (RayActorError, ObjectLostError) as error:
@@ -68,8 +73,8 @@ class RayWorker:
             ray.kill(self._actor)
 
 
-def ray_workers(workers: int | None, threads: int, address: str | None) -> list[Worker]:
-    """Workers on a cluster, one per `threads` CPUs unless a number is given.
+def make(resources: Resources) -> PoolExecutor:
+    """The executor: a worker per `threads` CPUs of the cluster unless a number is given.
 
     Raises:
         ValueError: Ray is not installed, or no cluster answers at the address.
@@ -78,6 +83,7 @@ def ray_workers(workers: int | None, threads: int, address: str | None) -> list[
         import ray
     except ImportError as error:
         raise ValueError("the executor 'ray' needs Ray: pip install 'semcom[cluster]'") from error
+    address, threads = resources.address, resources.threads
     if not ray.is_initialized():
         try:
             ray.init(
@@ -85,8 +91,8 @@ def ray_workers(workers: int | None, threads: int, address: str | None) -> list[
             )
         except ConnectionError as error:
             raise ValueError(f"no Ray cluster at {address!r}: start one with `ray start --head`") from error
-    count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
-    return [RayWorker(threads) for _ in range(count)]
+    count = resources.workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+    return PoolExecutor([RayWorker(threads, resources.seconds_per_task) for _ in range(count)])
 
 
 class _Actor:

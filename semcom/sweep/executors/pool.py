@@ -1,42 +1,21 @@
-"""Executors of this machine: in this process, or in a pool of workers.
+"""A pool of workers, wherever they are.
 
 A worker that dies takes one task with it: the task is tried again elsewhere, the worker is replaced, and a
-task that keeps killing its worker fails on its own.
+task that keeps killing its worker fails on its own. A task that takes too long is ended with its worker.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import queue
 import threading
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
-from semcom.sweep.executors.base import Worker, WorkerDied, set_up_worker, torch_threads
+from semcom.sweep.executors.base import TimeLimit, Worker, WorkerDied
 
 T = TypeVar("T")
 _ATTEMPTS, _PATIENCE_SECONDS = 3, 2.0
-
-
-class SerialExecutor(Executor):
-    """Runs each task in `submit`."""
-
-    num_workers = 1
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-
-    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """See `concurrent.futures.Executor`."""
-        future: Future[T] = Future()
-        try:
-            with torch_threads(self._threads):
-                future.set_result(function(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 class PoolExecutor(Executor):
@@ -46,7 +25,7 @@ class PoolExecutor(Executor):
         workers: not yet started.
     """
 
-    def __init__(self, workers: list[Worker]) -> None:
+    def __init__(self, workers: Sequence[Worker]) -> None:
         self.num_workers = len(workers)
         self._tasks: queue.Queue[_Task | None] = queue.Queue()
         self._broken: Exception | None = None
@@ -102,8 +81,9 @@ class PoolExecutor(Executor):
                     WorkerDied(f"the worker died {_ATTEMPTS} times on this task (out of memory?): {error}")
                 )
             return False
-        except Exception as error:
+        except BaseException as error:  # a SystemExit of a task must not end this thread
             task.future.set_exception(error)
+            return not isinstance(error, TimeLimit)
         return True
 
     def _leave(self, error: Exception) -> None:
@@ -124,34 +104,3 @@ class _Task:
         self.function, self.args = function, args
         self.future: Future[Any] = Future()
         self.attempts = 0
-
-
-class ProcessWorker:
-    """A spawned process of its own.
-
-    Args:
-        threads: it computes with.
-    """
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._pool: ProcessPoolExecutor | None = None
-
-    def start(self) -> None:
-        """See `Worker`."""
-        self._pool = ProcessPoolExecutor(
-            1, multiprocessing.get_context("spawn"), initializer=set_up_worker, initargs=(self._threads,)
-        )
-
-    def call(self, function: Callable[..., T], *args: Any) -> T:
-        """See `Worker`."""
-        assert self._pool is not None
-        try:
-            return self._pool.submit(function, *args).result()
-        except BrokenProcessPool as error:
-            raise WorkerDied(str(error)) from error
-
-    def stop(self) -> None:
-        """See `Worker`."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)

@@ -11,6 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from semcom.metrics.registry import Metric
 from semcom.networks.efficientnet import EfficientNetLite0, center_crop
 from semcom.profile import Profile
 
@@ -35,3 +36,6 @@ def topk_agreement(preds: Tensor, target: Tensor, k: int = 5) -> Tensor:
 @cache
 def _classifier() -> EfficientNetLite0:
     return Profile.open("tiny").build("backbone", EfficientNetLite0)
+
+
+METRIC = Metric("topk_agreement", topk_agreement, True, "top-5 agreement", range=(0.0, 1.0))
