@@ -2,8 +2,11 @@
 
 Like CompressAI's result files it has `name`, `description` and `results`; a row has plain field names
 (`system`, `snr_db`, `cbr`, `bpp`, `bler`, `psnr`, …), and `columns` turns rows into CompressAI's lists.
-Intervals are 95 %: `METRIC_half_width` over images, `bler_low` and `bler_high`. A point that some image
-could not be simulated at stands in `missing` with the reason, never as a number.
+Intervals are 95 %: `METRIC_half_width` over images, `bler_low` and `bler_high`. All systems meet the same
+fades, so that `differences` are paired: for each metric that a row is the best of its system in, what it has
+more than every other system's best at the same budget and SNR, picture by picture, and half of the interval
+of the mean. A point that some image could not be simulated at stands in `missing` with the reason, never as
+a number.
 """
 
 from __future__ import annotations
@@ -11,16 +14,27 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from semcom.bench.envelope import higher_is_better
-from semcom.bench.operating_points import OperatingPoint
+from semcom.bench.operating_points import AXIS, OperatingPoint
 from semcom.bench.spec import BenchSpec
+from semcom.intervals import paired_difference
 from semcom.provenance import provenance
 from semcom.sweep.result import SweepResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class PairedDifference(BaseModel):
+    """Mean over the pictures of a difference between two systems over the same fades."""
+
+    mean: float
+    half_width: float | None = Field(description="of the 95 % interval; null for one picture")
 
 
 class Row(BaseModel):
@@ -33,6 +47,9 @@ class Row(BaseModel):
     mcs: dict[str, int] = Field(description="per protection class; empty: what the link says, or none")
     mcs_choice: str = Field(description="`envelope`, `fixed`, or `none` for analog systems")
     best_for: list[str] = Field(description="metrics in which no other MCS tried was better here")
+    differences: dict[str, dict[str, PairedDifference]] = Field(
+        default={}, description="metric and other system to this row's value minus that of the other's best"
+    )
     snr_db: float | None = Field(description="null without a channel")
     images: int
     trials: int = Field(description="over all images")
@@ -88,7 +105,7 @@ def document(
         seconds=result.seconds(),
         images=list(images),
         budget_unit=spec.budgets.unit,
-        metrics={name: "higher" if higher_is_better(name) else "lower" for name in spec.metrics},
+        metrics={name: "higher" if result.higher_is_better(name) else "lower" for name in spec.metrics},
         link=spec.link,
         trials=spec.trials,
         results=[Row(**row) for row in rows],
@@ -127,13 +144,13 @@ def _rows(
     by_name = {(point.system, point.name): point for point in points}
     rows = []
     for raw in result.summary().to_dict("records") if len(result.to_pandas()) else []:
-        point = by_name.get((raw["system"], raw.pop("operating_point")))
+        point = by_name.get((raw["system"], raw.pop(AXIS)))
         if point is None or raw["images"] < num_images or raw["trials"] < num_images * spec.trials:
             continue
         values = {name: value for name, value in raw.items() if not _is_nan(value)}
         choice = spec.systems[raw["system"]].mcs if spec.link is not None else "fixed"
         head = {"system": raw["system"], "budget": point.budget, "mcs": dict(point.mcs), "mcs_choice": choice}
-        row = {**head, "best_for": [], **values}
+        row = {**head, "best_for": [], "differences": {}, **values}
         if spec.link is None:
             row |= {"snr_db": None, "cbr": None}
         rows.append(row)
@@ -141,18 +158,49 @@ def _rows(
     rows.sort(
         key=lambda row: (labels.index(row["system"]), row["budget"], row["snr_db"] or 0.0, str(row["mcs"]))
     )
-    _mark_best(rows, spec.metrics)
+    _mark_best(rows, spec.metrics, result)
+    _compare(rows, spec.metrics, result)
     return rows
 
 
-def _mark_best(rows: list[dict[str, Any]], metrics: Sequence[str]) -> None:
+def _mark_best(rows: list[dict[str, Any]], metrics: Sequence[str], result: SweepResult) -> None:
     groups = defaultdict(list)
     for row in rows:
         groups[row["system"], row["budget"], row["snr_db"]].append(row)
     for group in groups.values():
         for metric in metrics:
-            pick = max if higher_is_better(metric) else min
-            pick(group, key=itemgetter(metric))["best_for"].append(metric)
+            measured = [row for row in group if metric in row]
+            if measured:
+                pick = max if result.higher_is_better(metric) else min
+                pick(measured, key=itemgetter(metric))["best_for"].append(metric)
+
+
+def _compare(rows: list[dict[str, Any]], metrics: Sequence[str], result: SweepResult) -> None:
+    """Writes `differences` into the best rows of every place."""
+    if not rows:
+        return
+    by_image = result.to_pandas().set_index(["system", AXIS, "snr_db"]).sort_index()
+    for metric in metrics:
+        places = defaultdict(list)
+        for row in rows:
+            if metric in row["best_for"]:
+                places[row["budget"], row["snr_db"]].append(row)
+        for place in places.values():
+            values = {row["system"]: _values(by_image, row, metric) for row in place}
+            for row in place:
+                ours = values[row["system"]]
+                row["differences"][metric] = {
+                    other: asdict(paired_difference([ours[i] for i in ours], [theirs[i] for i in ours]))
+                    for other, theirs in values.items()
+                    if other != row["system"] and theirs.keys() == ours.keys()
+                }
+
+
+def _values(by_image: pd.DataFrame, row: Mapping[str, Any], metric: str) -> dict[str, float]:
+    """A metric by image."""
+    name = OperatingPoint(row["system"], row["budget"], row["mcs"], ()).name
+    part = by_image.loc[[(row["system"], name, row["snr_db"] or 0.0)]]
+    return dict(zip(part["image"], part[metric], strict=True))
 
 
 def _missing(

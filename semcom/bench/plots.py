@@ -18,7 +18,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from semcom.bench.document import best_rows, columns
-from semcom.sweep.plots import LABELS
+from semcom.metrics.registry import find, metric_names
+from semcom.sweep.plots import LABELS, label_of, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,8 +140,13 @@ def _curve(panel: Axes, values: Mapping[str, Sequence[Any]], x: str, metric: str
         markersize=3,
         capsize=2,
         linewidth=2.2 if label.startswith("semantic") else 1.2,
-        label=label,
+        label=plain(label),
     )
+
+
+def _label(metric: str) -> str:
+    """Of a registered metric its label and which way it points; a document's own ones have their name."""
+    return label_of(metric, {metric: find(metric).describe()} if metric in metric_names() else {})
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -157,7 +163,7 @@ def _finish(figure: Figure, panels: Sequence[Axes], metric: str) -> Figure:
     for panel in panels:
         _look_at_curves(panel)
         panel.grid(alpha=0.3)
-        panel.set_ylabel(LABELS.get(metric, metric))
+        panel.set_ylabel(_label(metric))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=6, loc="outside lower center", ncols=2 if len(panels) == 1 else 4)
     return figure

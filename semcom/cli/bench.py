@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from semcom.cli.errors import one_line_errors
-from semcom.cli.sweep import ExecutorName
+from semcom.cli.sweep import _DEFAULT, AllowImports, ExecutorName, end_of_run
 
 bench_app = typer.Typer(
     help="Systems × images × budgets × SNR: one JSON document, plots and a table.", no_args_is_help=True
@@ -24,8 +24,9 @@ def run(
     folder: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default.")] = None,
     images: Annotated[list[str] | None, typer.Option(help="Instead of the file's; repeatable.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for plots; RUN/plots by default.")] = None,
-    executor: Annotated[ExecutorName, typer.Option(help="Where the work is done.")] = ExecutorName.PROCESSES,
+    executor: Annotated[ExecutorName, typer.Option(help="Where the work is done.")] = _DEFAULT,
     workers: Annotated[int | None, typer.Option(help="Default: one per core.", min=1)] = None,
+    allow_imports: AllowImports = False,
 ) -> None:
     """Simulate what is not finished yet, then write the document and the plots."""
     import json
@@ -40,7 +41,7 @@ def run(
         if images:
             checked = checked.model_copy(update={"images": tuple(images)})
         place = folder or Path("runs") / checked.name
-        data = runner.run(
+        data, result = runner.simulate(
             checked,
             place,
             command=" ".join(["semcom", *sys.argv[1:]]),
@@ -48,12 +49,14 @@ def run(
             workers=workers,
             shown=True,
             announce=lambda message: typer.echo(message, err=True),
+            allow_imports=allow_imports,
         )
         file = out or place / "results.json"
         file.write_text(json.dumps(data, indent=1) + "\n")
         drawn = write_plots(data, plots or place / "plots")
         drawn += sheets.write_sheets(data, place, plots or place / "plots", checked.metrics[0])
     typer.echo(f"{file}: {len(data['results'])} rows, {len(data['missing'])} missing; {len(drawn)} plots")
+    end_of_run(result)
 
 
 @bench_app.command()

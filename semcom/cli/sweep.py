@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from semcom.cli.errors import one_line_errors
+from semcom.sweep.executors import executor_names
+
+if TYPE_CHECKING:
+    from semcom.sweep.result import SweepResult
 
 sweep_app = typer.Typer(
     help="Grids of simulations: resumable, exact, on one machine or many.", no_args_is_help=True
@@ -17,12 +21,17 @@ sweep_app = typer.Typer(
 Run = Annotated[Path, typer.Argument(help="Folder of a run.")]
 
 
-class ExecutorName(enum.StrEnum):
-    """Where the work is done."""
-
-    SERIAL = "serial"
-    PROCESSES = "processes"
-    RAY = "ray"
+_NAMES = executor_names()
+ExecutorName = enum.StrEnum("ExecutorName", {name.upper(): name for name in _NAMES})  # type: ignore[misc]
+"""Where the work is done."""
+_DEFAULT = ExecutorName("processes")
+AllowImports = Annotated[
+    bool,
+    typer.Option(
+        "--allow-imports",
+        help="Let the file name systems, links and metrics as module:callable. That runs their code.",
+    ),
+]
 
 
 @sweep_app.command()
@@ -33,12 +42,13 @@ def run(
         list[str] | None,
         typer.Option(help="Photos instead of the scenario's: file, folder or pattern; repeatable."),
     ] = None,
-    executor: Annotated[ExecutorName, typer.Option(help="Where the work is done.")] = ExecutorName.PROCESSES,
+    executor: Annotated[ExecutorName, typer.Option(help="Where the work is done.")] = _DEFAULT,
     workers: Annotated[int | None, typer.Option(help="Default: one per core.", min=1)] = None,
     threads: Annotated[int, typer.Option(help="Of each worker; results are exact for one value.", min=1)] = 1,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster; auto for a running one.")] = None,
     batch: Annotated[int, typer.Option(help="Trials in one call of the link.", min=1)] = 64,
     resume: Annotated[bool, typer.Option(help="Continue a run that is there.")] = True,
+    allow_imports: AllowImports = False,
 ) -> None:
     """Simulate what is not finished yet. Ctrl-C stops cleanly; the same command continues."""
     from semcom.sweep import api
@@ -55,6 +65,7 @@ def run(
             batch=batch,
             resume=resume,
             show_progress=True,
+            allow_imports=allow_imports,
         )
     done = result.statistics
     assert done is not None
@@ -65,12 +76,7 @@ def run(
         f"results in {result.store.folder}",
         err=True,
     )
-    _list_failures(result.failures())
-    if done.interrupted:
-        typer.echo("interrupted; the same command continues", err=True)
-        raise typer.Exit(130)
-    if done.failed:
-        raise typer.Exit(1)
+    end_of_run(result)
 
 
 @sweep_app.command()
@@ -129,6 +135,18 @@ def report(
 
     with one_line_errors():
         typer.echo(report.write(api.load(run), out))
+
+
+def end_of_run(result: SweepResult) -> None:
+    """Lists what failed, and ends with 130 after an interruption and with 1 after failures."""
+    _list_failures(result.failures())
+    done = result.statistics
+    assert done is not None
+    if done.interrupted:
+        typer.echo("interrupted; the same command continues", err=True)
+        raise typer.Exit(130)
+    if done.failed:
+        raise typer.Exit(1)
 
 
 def _list_failures(failures: dict[str, dict[str, Any]]) -> None:

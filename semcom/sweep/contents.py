@@ -123,7 +123,7 @@ class Contents:
             known["snrs_db"] = sorted({*known["snrs_db"], *scene["snrs_db"]})
         images = [*self.data["images"], *(i for i in other.data["images"] if i not in self.data["images"])]
         metrics = {**other.metrics, **self.metrics}
-        return Contents(self.data | {"scenes": list(scenes.values()), "images": images, "metrics": metrics})
+        return Contents({**self.data, "scenes": list(scenes.values()), "images": images, "metrics": metrics})
 
     def changes(self, now: Contents) -> list[str]:
         """One sentence for each thing that has the same name in another plan, and other weights or code."""
