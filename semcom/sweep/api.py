@@ -14,7 +14,7 @@ from typing import Any
 
 from semcom.files import read_limited
 from semcom.picture.limits import MAX_FILE_BYTES
-from semcom.provenance import provenance
+from semcom.provenance import provenance, unlike
 from semcom.sweep.contents import Contents, is_run
 from semcom.sweep.engine import DEFAULT_BATCH, Engine, stored_points
 from semcom.sweep.executors import make_executor
@@ -171,7 +171,8 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> SweepResult:
     contents = runs[0].contents
     for run_ in runs[1:]:
         contents = contents.together(run_.contents)
-    for warning in unlike_machines([entry for run_ in runs for entry in run_.store.provenances()]):
+    made_by = [entry for run_ in runs for entry in run_.store.provenances()]
+    for warning in unlike_machines(made_by):
         warnings.warn(warning, stacklevel=2)
     target.create()
     for run_ in runs:
@@ -193,15 +194,11 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> SweepResult:
 
 
 def unlike_machines(provenances: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One sentence where results come from machines whose floating-point sums round differently."""
-    decisive = ("machine", "threads")
-    kinds = {str({name: entry.get(name) for name in decisive}): None for entry in provenances}
-    if len(kinds) < 2:
-        return []
-    return [
-        "the runs are of unlike machines, on which the same message gives slightly different pictures: "
-        + " and ".join(kinds)
-    ]
+    """A sentence for each machine whose floating-point sums round otherwise than the first one's."""
+    pairs = ((provenances[0], entry) for entry in provenances[1:])
+    differences = {", ".join(unlike(one, other)): None for one, other in pairs}
+    begin = "the runs are of unlike machines, whose pictures of the same message differ in a few last digits"
+    return [f"{begin}: {difference}" for difference in differences if difference]
 
 
 def status(folder: str | Path) -> dict[str, Any]:

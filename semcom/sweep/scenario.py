@@ -170,12 +170,9 @@ def _check(scenario: Scenario, allow_imports: bool) -> Iterator[Problem]:
         if name not in (*scenario.metrics, "bler"):
             known = (*scenario.metrics, "bler")
             yield Problem(("stop", "half_width", name), f"unknown metric {name!r}", nearest(name, known))
-    wrong = list(
-        _check_name(("link", "kind"), "kind of link", scenario.link_kind, parts.link_names(), allow_imports)
+    yield from _check_name(
+        ("link", "kind"), "kind of link", scenario.link_kind, parts.link_names(), allow_imports
     )
-    if wrong:
-        yield from wrong
-        return
     if "snr_db" not in scenario.grid:
         yield Problem(("grid",), "the axis 'snr_db' is missing", nearest("snr_db", scenario.grid))
     yield from _check_link(scenario.link, ("link",))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from scipy import stats
 from typer.testing import CliRunner
 
 from semcom.bench import run as runner
@@ -20,6 +21,7 @@ from semcom.bench.spec import BenchSpec, load
 from semcom.bench.table import table, write_table
 from semcom.cli.main import app
 from semcom.sweep import api
+from semcom.sweep.result import SweepResult
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,6 +105,26 @@ def test_what_no_scheme_can_carry_is_missing_with_its_reason(data):
     assert not rows(data, "jpeg-mcs9", 0.005, 15.0)
 
 
+def test_differences_are_those_of_the_pictures_one_by_one(data, folder):
+    frame = SweepResult(folder).to_pandas()
+    compared = 0
+    for row in data["results"]:
+        for other, found in row["differences"].get("psnr", {}).items():
+            (rival,) = (r for r in rows(data, other, row["budget"], row["snr_db"]) if "psnr" in r["best_for"])
+            values = []
+            for one in (row, rival):
+                name = OperatingPoint(one["system"], one["budget"], one["mcs"], ()).name
+                here = (frame["system"] == one["system"]) & (frame["operating_point"] == name)
+                part = frame[here & (frame["snr_db"] == one["snr_db"])].sort_values("image")
+                values.append(part["psnr"].to_numpy())
+            differences = values[0] - values[1]
+            assert found["mean"] == pytest.approx(differences.mean())
+            half = stats.sem(differences) * stats.t.ppf(0.975, len(differences) - 1)
+            assert found["half_width"] == pytest.approx(half)
+            compared += 1
+    assert compared
+
+
 def test_going_on_simulates_nothing_and_gives_the_same(data, photos, folder):
     before, announced = sorted(folder.glob("shards/*")), []
     spec = BenchSpec.model_validate(described(photos))
@@ -131,9 +153,9 @@ def test_plots_and_sheets(data, folder, tmp_path):
     written = sheets.write_sheets(data, folder, tmp_path, "psnr")
     assert "sheet_p0_0.1.jpg" in {path.name for path in written}
     with Image.open(next(path for path in written if path.name == "sheet_p0_0.1.jpg")) as sheet:
-        assert sheet.size == (288 * 3, 230 * 2)
+        assert sheet.width > 288 * 3 and sheet.height > 216 * 2
         pixels = np.asarray(sheet.convert("RGB"))
-    assert pixels[14:214].std() > 20  # the first line shows pictures
+    assert pixels[30:200, 20:280].std() > 20  # the first line shows pictures
 
 
 def test_analog_system_has_no_mcs(photos, tmp_path):
@@ -193,26 +215,43 @@ def test_anchors_are_drawn_for_kodak_without_channel_only(data):
     assert not drawn(data | {"images": ["kodim01.png"]})
 
 
-def duel(ours, theirs):
-    """A document of two systems at two SNRs; values are (psnr, lpips)."""
+def duel(ours, theirs, half_width=0.5, paired=True):
+    """A document of two systems at two SNRs; values are (psnr, lpips); all intervals are equally wide."""
 
     def row(system, snr_db, values, mcs):
         head = {"system": system, "budget": 1 / 96, "snr_db": snr_db, "mcs": {"base": mcs}}
-        return head | {"psnr": values[0], "lpips": values[1], "best_for": ["psnr", "lpips"]}
+        halves = {"psnr_half_width": half_width, "lpips_half_width": half_width}
+        return head | halves | {"psnr": values[0], "lpips": values[1], "best_for": ["psnr", "lpips"]}
 
     results = [row("semantic", snr, values, 1) for snr, values in zip((0.0, 10.0), ours, strict=True)]
     results += [row("avif", snr, values, 2) for snr, values in zip((0.0, 10.0), theirs, strict=True)]
+    if paired:
+        for mine, other in zip(results[:2], results[2:], strict=True):
+            mine["differences"] = {
+                name: {"avif": {"mean": mine[name] - other[name], "half_width": half_width}}
+                for name in ("psnr", "lpips")
+            }
     metrics = {"psnr": "higher", "lpips": "lower"}
     head = {"name": "toy", "images": ["a"], "trials": 1, "budget_unit": "cbr", "metrics": metrics}
     return head | {"results": results}
 
 
-def test_table_says_who_wins_where():
-    lines = table(duel([(21.0, 0.30), (22.0, 0.25)], [(20.0, 0.60), (24.0, 0.25)])).splitlines()
-    assert "`semantic` wins PSNR (dB) at 1 of 2, LPIPS at 1 of 2 points." in lines[0]
-    assert lines[2] == "| CBR | SNR (dB) | PSNR (dB) ↑ | LPIPS ↓ |"
-    assert lines[4] == "| 1/96 | 0 | **21.00** / 20.00 avif | **0.300** / 0.600 avif |"
-    assert lines[5] == "| 1/96 | 10 | 22.00 / **24.00** avif | 0.250 / **0.250** avif |"
+def test_table_marks_a_win_only_where_the_paired_interval_excludes_zero():
+    lines = table(duel([(21.0, 0.30), (22.0, 0.25)], [(20.0, 0.90), (24.0, 0.40)])).splitlines()
+    assert "wins : loses PSNR (dB) 1 : 1 of 2, LPIPS (Alex) 1 : 0 of 2 points" in lines[0]
+    assert "picture by picture over the same fades" in lines[0]
+    assert lines[2] == "| CBR | SNR (dB) | PSNR (dB) ↑ | LPIPS (Alex) ↓ |"
+    assert lines[4] == "| 1/96 | 0 | **21.00** / 20.00 avif ± 0.50 | **0.300** / 0.900 avif ± 0.500 |"
+    assert lines[5] == "| 1/96 | 10 | 22.00 / **24.00** avif ± 0.50 | 0.250 / 0.400 avif ± 0.500 |"
+
+
+def test_table_of_a_document_without_pairs_takes_both_intervals():
+    """0.5 and 0.5 of independent systems are 0.71 of their difference."""
+    lines = table(duel([(20.6, 0.3)] * 2, [(20.0, 0.9)] * 2, paired=False)).splitlines()
+    assert "taken as independent" in lines[0]
+    assert lines[4] == "| 1/96 | 0 | 20.60 / 20.00 avif ± 0.71 | 0.300 / 0.900 avif ± 0.707 |"
+    single = table(duel([(20.6, 0.3)] * 2, [(20.0, 0.9)] * 2, half_width=None, paired=False)).splitlines()
+    assert single[4] == "| 1/96 | 0 | 20.60 / 20.00 avif | 0.300 / 0.900 avif |"
 
 
 def test_table_goes_between_its_marks(tmp_path):

@@ -53,7 +53,9 @@ RISKY = LinkSpec(
 
 
 def expected(spec, limit=100_000, seeds=range(200)):
-    return expected_quality(Layers(), IMAGES, spec, [limit] * len(IMAGES), 4.0, list(seeds), {"brightness": brightness})
+    return expected_quality(
+        Layers(), IMAGES, spec, [limit] * len(IMAGES), 4.0, list(seeds), {"brightness": brightness}
+    )
 
 
 def test_ladder_protects_by_class():

@@ -131,3 +131,49 @@ def _mse(preds: Tensor, target: Tensor) -> Tensor:
 
 
 mse = Metric("mse", _mse, higher_is_better=False, label="MSE", digits=5, range=(0.0, None))
+not_a_number = Metric("nan", lambda preds, target: _mse(preds, target) * float("nan"), False, "nothing")
+
+
+class Misbehaving(ToySystem):
+    """The toy system with one fault, see the tests of trust."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self._fault = fault
+        if fault == "SystemExit in the constructor":
+            raise SystemExit(3)
+
+    def encode(self, image: Tensor, budget: Budget) -> Message:
+        message = super().encode(image, budget)
+        header, quarters = message.streams
+        if self._fault == "changes the original":
+            image.zero_()
+        if self._fault == "SystemExit in encode":
+            raise SystemExit(3)
+        if self._fault == "no message":
+            return {"header": b""}  # type: ignore[return-value]
+        changed = {
+            "beyond the budget": Message(
+                (header, Stream("image", Protection.DETAIL, (b"x" * 5018,))), 64, 64
+            ),
+            "two streams of one name": Message((header, quarters, quarters), 64, 64),
+            "an empty chunk": Message((header, Stream("image", Protection.DETAIL, (b"x", b""))), 64, 64),
+            "a message of another size": Message(message.streams, 32, 64),
+        }
+        return changed.get(self._fault, message)
+
+    def decode(self, received: ReceivedMessage) -> Reconstruction:
+        picture = super().decode(received).image
+        if self._fault == "hangs":
+            time.sleep(600)
+        if self._fault == "SystemExit in decode":
+            raise SystemExit(3)
+        if self._fault == "KeyboardInterrupt in decode":
+            raise KeyboardInterrupt
+        changed = {
+            "one pixel": picture[:, :1, :1],
+            "0 to 255": picture * 255,
+            "uint8": (picture * 255).to(torch.uint8),
+            "not finite": picture / 0,
+        }
+        return Reconstruction(changed.get(self._fault, picture))

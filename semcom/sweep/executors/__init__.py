@@ -7,11 +7,10 @@ with the attribute `num_workers`.
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from semcom.registry import Registry
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -35,7 +34,7 @@ class SweepExecutor(Protocol):
 
 def executor_names() -> list[str]:
     """Every registered executor."""
-    return [*_own(), *(name for name in _registered() if name not in _own())]
+    return EXECUTORS.names()
 
 
 def make_executor(kind: str, resources: Resources) -> SweepExecutor:
@@ -44,21 +43,14 @@ def make_executor(kind: str, resources: Resources) -> SweepExecutor:
     Raises:
         ValueError: unknown kind, or what it needs is not installed or not there.
     """
-    if kind in _own():
-        made: SweepExecutor = import_module(f"{__name__}.{kind}").make(resources)
-        return made
-    if kind not in _registered():
-        raise ValueError(f"unknown executor {kind!r}; known: {', '.join(executor_names())}")
-    registered: SweepExecutor = _registered()[kind].load()(resources)
-    return registered
+    made: SweepExecutor = EXECUTORS.load(kind)(resources)
+    return made
 
 
-@cache
-def _own() -> tuple[str, ...]:
+def _own() -> dict[str, str]:
     files = sorted(Path(__file__).parent.glob("*.py"))
-    return tuple(f.stem for f in files if f != Path(__file__) and "\ndef make(" in f.read_text("utf-8"))
+    makers = [f.stem for f in files if f != Path(__file__) and "\ndef make(" in f.read_text("utf-8")]
+    return {name: f"{__name__}.{name}:make" for name in makers}
 
 
-@cache
-def _registered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group="semcom.executors")}
+EXECUTORS = Registry("executor", "semcom.executors", _own)
