@@ -4,6 +4,7 @@ link.
     python benchmarks/abstraction.py tables       # resumable: writes channels/data/bler_tables.json
     python benchmarks/abstraction.py calibrate    # resumable: EESM's beta in the same file
     python benchmarks/abstraction.py compare      # writes benchmarks/results/abstraction.json
+    python benchmarks/abstraction.py unseen       # adds to it: configurations that nothing was fitted on
     python benchmarks/abstraction.py speed        # adds to it
 
 Tables: each (modulation, code rate, block size) is one probit curve in dB, fitted by maximum likelihood to
@@ -17,16 +18,16 @@ import argparse
 import json
 import math
 import os
-import subprocess
 import time
+import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import agreement
 import numpy as np
 import torch
 from scipy.optimize import minimize, minimize_scalar
@@ -40,6 +41,7 @@ from channels.links.digital import DigitalLink, demapper, mapper
 from channels.links.grants import Payload
 from channels.links.report import wilson_interval
 from channels.spec import ChannelSpec, ClassSpec, LinkSpec, OfdmSpec
+from semcom.provenance import provenance
 
 TABLES = Path("channels/data/bler_tables.json")
 RESULTS = Path("benchmarks/results/abstraction.json")
@@ -53,17 +55,8 @@ CALIBRATION = {"tdl-a": range(10_000, 10_100), "tdl-c": range(20_000, 20_100)}
 ITERATIONS = 20
 
 
-def provenance(command: str) -> dict[str, Any]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    return {
-        "command": command,
-        "commit": commit,
-        "versions": {name: version(name) for name in ("torch", "sionna-no-rt", "numpy", "numba")},
-        "cores": 1,
-        "machine": "2 vCPU shared with a training run and other jobs",
-    }
+def origin(command: str) -> dict[str, Any]:
+    return {"command": command} | provenance()
 
 
 def every_mcs() -> list[Any]:
@@ -165,12 +158,12 @@ def save_tables(rows: dict[tuple[int, float], dict[str, Any]]) -> None:
     command = "python benchmarks/abstraction.py tables; python benchmarks/abstraction.py calibrate"
     partial = TABLES.with_suffix(".tmp")
     partial.write_text(
-        json.dumps(provenance(command) | {"waterfalls": [rows[key] for key in sorted(rows)]}, indent=1) + "\n"
+        json.dumps(origin(command) | {"waterfalls": [rows[key] for key in sorted(rows)]}, indent=1) + "\n"
     )
     partial.replace(TABLES)
 
 
-def link_spec(model: str, table: int, index: int, csi: str = "ls-linear", **channel: Any) -> LinkSpec:
+def link_spec(model: str, table: int, index: int, csi: str = "ls-cp", **channel: Any) -> LinkSpec:
     return LinkSpec(
         channel=ChannelSpec(model=model, **channel),
         ofdm=OfdmSpec(csi="perfect" if model == "awgn" else csi),
@@ -324,6 +317,78 @@ def compare_tdl_c(csi: str) -> list[dict[str, Any]]:
     return rows
 
 
+def unseen() -> dict[str, tuple[LinkSpec, tuple[tuple[str, int], ...]]]:
+    """Configurations that neither betas nor the share of the estimation error were fitted on."""
+
+    def spec(mcs_index: int, *, table: int = 1, csi: str = "ls-cp", rounds: int = 1, boost: float = 0.0,
+             combining: str = "incremental-redundancy", ofdm: dict[str, Any] | None = None,
+             **channel: Any) -> LinkSpec:  # fmt: skip
+        base = ClassSpec(mcs=mcs_index, harq_rounds=rounds, power_boost_db=boost)
+        return LinkSpec(
+            channel=ChannelSpec(**({"model": "tdl-a"} | channel)),
+            ofdm=OfdmSpec(csi=csi, **(ofdm or {})),
+            mcs_table=table,
+            classes={"base": base, "detail": ClassSpec(mcs=4)},
+            harq_combining=combining,
+        )
+
+    two, four = {"num_tx_antennas": 2, "num_rx_antennas": 2}, {"num_tx_antennas": 4, "num_rx_antennas": 4}
+    specs = {
+        "tdl-a, MCS 4": spec(4),
+        "tdl-a, MCS 0": spec(0),
+        "tdl-a, table 3 MCS 2": spec(2, table=3),
+        "tdl-a, table 3 MCS 2, ls-linear": spec(2, table=3, csi="ls-linear"),
+        "tdl-a, MCS 4, ls-linear": spec(4, csi="ls-linear"),
+        "tdl-a, MCS 4, lmmse": spec(4, csi="lmmse"),
+        "tdl-a 300 ns 120 km/h, MCS 11, lmmse": spec(11, csi="lmmse", delay_spread_ns=300, speed_kmh=120),
+        "tdl-a 60 km/h, MCS 14, ls-nearest": spec(14, csi="ls-nearest", speed_kmh=60),
+        "tdl-a, table 2 MCS 24, lmmse": spec(24, table=2, csi="lmmse"),
+        "rayleigh, MCS 9": spec(9, model="rayleigh"),
+        "rayleigh, MCS 9, ls-linear": spec(9, model="rayleigh", csi="ls-linear"),
+        "rician 3 dB, 2 rx, MCS 16, perfect": spec(
+            16, csi="perfect", model="rician", rician_k_db=3, num_rx_antennas=2
+        ),
+        "umi, MCS 6": spec(6, model="umi"),
+        "cdl-c, 2x2, 2 layers, 15 kHz, MCS 10": spec(
+            10, model="cdl-c", ofdm={"num_streams": 2, "subcarrier_spacing_khz": 15}, **two
+        ),
+        "tdl-b, 4x4, 4 layers, MCS 13": spec(13, model="tdl-b", ofdm={"num_streams": 4}, **four),
+        "tdl-e, 28 GHz, 120 kHz, 4 rx, MCS 22, lmmse": spec(
+            22,
+            csi="lmmse",
+            model="tdl-e",
+            carrier_frequency_hz=28e9,
+            num_rx_antennas=4,
+            ofdm={"subcarrier_spacing_khz": 120},
+        ),
+        "tdl-a 350 km/h, MCS 4": spec(4, speed_kmh=350),
+        "tdl-a 350 km/h, MCS 13": spec(13, speed_kmh=350),
+        "tdl-a 500 km/h, MCS 4": spec(4, speed_kmh=500),
+        "tdl-a, incremental redundancy, 4 rounds, MCS 20": spec(20, rounds=4),
+        "tdl-a, Chase, 4 rounds, MCS 20": spec(20, rounds=4, combining="chase"),
+        "tdl-a 60 km/h, incremental redundancy, 4 rounds, MCS 9": spec(9, rounds=4, speed_kmh=60),
+        "tdl-a 60 km/h, Chase, 2 rounds, MCS 9": spec(9, rounds=2, combining="chase", speed_kmh=60),
+    }
+    rows = {name: (link, agreement.SIZES) for name, link in specs.items()}
+    boosted = (*agreement.SIZES, *[("detail", 90)] * 8)
+    for csi in ("ls-cp", "ls-linear"):
+        for boost in (3.0, 6.0, 10.0):
+            rows[f"tdl-a, MCS 4 boosted by {boost:g} dB, {csi}"] = (spec(4, csi=csi, boost=boost), boosted)
+    return rows
+
+
+def compare_unseen(realisations: int) -> list[dict[str, Any]]:
+    rows = []
+    for name, (spec, sizes) in unseen().items():
+        # Drops of a street cost fifty times a TDL's realisation
+        seeds = range(50_000, 50_000 + realisations // (3 if spec.channel.model == "umi" else 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of interference, which is simulated
+            rows.append({"configuration": name} | agreement.compare(spec, seeds, 0.1, sizes))
+        print(rows[-1], flush=True)
+    return rows
+
+
 def cpu_seconds_a_block(link: AbstractLink | DigitalLink, bursts: int, packets: int, num_bytes: int) -> float:
     """Median of three calls, after one that builds what is kept."""
     burst = [Payload(np.random.default_rng(0).bytes(num_bytes), "base")] * packets
@@ -358,15 +423,16 @@ def compare_speed() -> list[dict[str, Any]]:
 
 def save_results(**parts: list[dict[str, Any]]) -> None:
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    command = "python benchmarks/abstraction.py compare; python benchmarks/abstraction.py speed"
-    RESULTS.write_text(json.dumps(stored | provenance(command) | parts, indent=1) + "\n")
+    command = "python benchmarks/abstraction.py compare; ... unseen; ... speed"
+    RESULTS.write_text(json.dumps(stored | origin(command) | parts, indent=1) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["tables", "calibrate", "compare", "speed"])
+    parser.add_argument("what", choices=["tables", "calibrate", "compare", "unseen", "speed"])
+    parser.add_argument("--realisations", type=int, default=240, help="of each unseen configuration")
     parser.add_argument(
         "--seconds", type=float, default=600, help="CPU seconds to spend on tables or betas in this call"
     )
@@ -379,7 +445,9 @@ def main() -> None:
     elif arguments.what == "compare":
         save_results(awgn=compare_awgn())
         save_results(tdl_c_300ns=compare_tdl_c("perfect"))
-        save_results(tdl_c_300ns_estimated_csi=compare_tdl_c("ls-linear"))
+        save_results(tdl_c_300ns_estimated_csi=compare_tdl_c("ls-cp"))
+    elif arguments.what == "unseen":
+        save_results(unseen=compare_unseen(arguments.realisations))
     else:
         save_results(speed=compare_speed())
 
