@@ -384,7 +384,11 @@ def compare_unseen(realisations: int) -> list[dict[str, Any]]:
         seeds = range(50_000, 50_000 + realisations // (3 if spec.channel.model == "umi" else 1))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of interference, which is simulated
-            rows.append({"configuration": name} | agreement.compare(spec, seeds, 0.1, sizes))
+            try:
+                row = agreement.compare(spec, seeds, 0.1, sizes)
+            except ValueError as error:
+                row = {"refused": str(error)}
+            rows.append({"configuration": name} | row)
         print(rows[-1], flush=True)
     return rows
 

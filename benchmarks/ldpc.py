@@ -14,11 +14,8 @@ import argparse
 import json
 import math
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +30,7 @@ from sionna.phy import config
 from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 
 from channels.coding.ldpc.decoder import LayeredDecoder
+from semcom.provenance import machine, provenance
 
 RESULTS = Path(__file__).parent / "results" / "ldpc.json"
 RATES = {"1/5": (1, 5), "1/3": (1, 3), "1/2": (1, 2), "2/3": (2, 3), "8/9": (8, 9)}
@@ -292,7 +290,7 @@ def run_throughput(results: dict[str, Any], ebno_db: float | None) -> None:
         "snr_db": round(cell.snr_db(ebno_db), 3),
         "bler": float((operating.bits != message).any(dim=-1).float().mean()),
         "iterations_used": round(float(operating.iterations.float().mean()), 2),
-        "cores": 1,
+        "machine": machine(),
         "load_average": os.getloadavg()[0],
         "rows": [],
     }
@@ -318,15 +316,8 @@ def run_throughput(results: dict[str, Any], ebno_db: float | None) -> None:
 
 
 def save(results: dict[str, Any]) -> None:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    )
-    results |= {
+    results |= provenance() | {
         "command": "python benchmarks/ldpc.py bler; python benchmarks/ldpc.py throughput",
-        "commit": commit.stdout.strip(),
-        "versions": {p: version(p) for p in ("numba", "numpy", "sionna-no-rt", "torch")}
-        | {"python": sys.version[:6]},
-        "cores": os.cpu_count(),
         "threads": 1,
         "channel": "QPSK, AWGN, exact LLRs; Eb/N0 counts information bits",
         "target_bler": TARGET_BLER,

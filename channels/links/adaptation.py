@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from channels.coding.mcs import mcs, mcs_table_size
-from channels.links.abstraction import AbstractLink
+from channels.links.abstraction import AbstractLink, refusal
 from channels.spec import LinkSpec
 
 
@@ -20,7 +20,8 @@ def adapt(
 
     The prediction is for first transmissions, averaged over the realisations of `seeds`: several seeds
     adapt to the statistics of the channel, the seed of the burst itself adapts to that realisation (perfect
-    feedback). Where not even the most robust MCS meets the target, that one is chosen.
+    feedback). An MCS that the abstraction refuses is not tried. Where not even the most robust MCS meets the
+    target, that one is chosen.
 
     Args:
         spec: the link; classes not in `target_bler` stay as they are.
@@ -55,9 +56,12 @@ def _fastest(
     spec: LinkSpec, name: str, target: float, num_bytes: int, snr_db: float, seeds: Sequence[int]
 ) -> int:
     """Bisect the MCS table, which is ordered by robustness but for a few near-ties."""
-    by_rate = sorted(
-        range(mcs_table_size(spec.mcs_table)), key=lambda i: mcs(spec.mcs_table, i).spectral_efficiency
-    )
+    schemes = [mcs(spec.mcs_table, i) for i in range(mcs_table_size(spec.mcs_table))]
+    by_rate = [
+        scheme.index
+        for scheme in sorted(schemes, key=lambda scheme: scheme.spectral_efficiency)
+        if refusal(spec.ofdm, scheme) is None
+    ]
     candidates = {str(i): spec.classes[name].model_copy(update={"mcs": i}) for i in by_rate}
     link = AbstractLink(spec.model_copy(update={"classes": candidates}))
     low, high = 0, len(by_rate) - 1

@@ -110,7 +110,7 @@ def rate_quality(
 def predict(
     spec: LinkSpec, protection: str, limit: int, snr_db: float, seeds: Sequence[int]
 ) -> list[Prediction]:
-    """Every MCS of the table with the largest packet that fits a budget and the probability of losing it.
+    """Every MCS that the abstraction holds for: the largest packet that fits, and the chance of losing it.
 
     Args:
         spec: of the link; the class's own MCS plays no part.
@@ -120,11 +120,13 @@ def predict(
         seeds: of the channel realisations that are averaged over.
     """
     from channels.coding.mcs import mcs, mcs_table_size
-    from channels.links.abstraction import AbstractLink
+    from channels.links.abstraction import AbstractLink, refusal
 
     indices = range(mcs_table_size(spec.mcs_table))
     predictions, hopeless, bler = [], False, 0.0
     for index in sorted(indices, key=lambda i: mcs(spec.mcs_table, i).spectral_efficiency):
+        if refusal(spec.ofdm, mcs(spec.mcs_table, index)) is not None:
+            continue
         link = AbstractLink(with_mcs(spec, {protection: index}))
         size = _largest_packet(link, protection, limit)
         if size == 0:

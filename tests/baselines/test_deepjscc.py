@@ -1,6 +1,7 @@
 """DeepJSCC: uncoded values over the link's channel, more of them for a larger budget, and no cliff."""
 
 import itertools
+import json
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from semcom.message import AnalogStream, Message, Protection, ReceivedAnalogStre
 from semcom.metrics.psnr import psnr
 from semcom.packets import bpp, packet_sizes
 from semcom.picture import images
+from semcom.report import write_report
 from semcom.systems import build
 from semcom.train.stages.deepjscc import through_noise
 
@@ -151,3 +153,28 @@ def test_training_noise_is_that_of_the_link(system, photo):
         for s in range(6)
     ]
     assert sum(trained) / 6 == pytest.approx(sum(sent) / 6, abs=0.25)
+
+
+def test_report_of_an_analog_transmission(tmp_path, system, awgn, photo):
+    small = photo[:, :96, :128].contiguous()
+    allowed = budget(1 / 24, small, awgn)
+    result = transmit(small, system, awgn, allowed, 10.0, 1)
+    report = write_report(tmp_path, small, result, {"seed": 1})
+    (analog,) = report["classes"].values()
+    assert analog["packets"] == analog["lost"] == report["bpp"] == 0
+    assert analog["values"] == result.message.streams[0].values.numel()
+    assert 0 < analog["channel_uses"] < report["channel_uses"]
+    assert 5 < analog["effective_sinr_db"] < 10.1
+    assert json.loads((tmp_path / "report.json").read_text())["classes"]["analog"] == analog
+    received = result.received.analog("image")
+    error = (received.values - result.message.streams[0].values).square().mean().item()
+    assert analog["mean_square_error"] == pytest.approx(error, rel=1e-4)
+
+
+def test_without_a_channel_both_kinds_of_stream_arrive():
+    message = Message(
+        (AnalogStream.of("image", torch.ones(4)), Stream("hci", Protection.BASE, (b"ab", b"c"))), 8, 8
+    )
+    (received,) = PerfectLink().send([message], 0.0, [0])
+    assert received.chunks("hci") == (b"ab", b"c")
+    assert received.analog("image").values.tolist() == [1, 1, 1, 1]

@@ -4,6 +4,7 @@ import pytest
 from channels.coding.mcs import mcs as mcs_of
 from channels.coding.transport import transport_format
 from channels.links.abstraction import AbstractLink
+from channels.links.adaptation import adapt
 from channels.links.combining import combined_error_rate
 from channels.links.digital import DigitalLink
 from channels.links.grants import Payload
@@ -156,3 +157,28 @@ def test_residual_error_rate_after_harq_is_the_bit_exact_one_half_a_db_around(mc
 
 def test_no_bursts_are_no_deliveries():
     assert AbstractLink(LinkSpec()).send([], 5.0, []) == DigitalLink(LinkSpec()).send([], 5.0, []) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "index", "csi", "refused"),
+    [
+        (3, 2, "ls-linear", True),
+        (3, 2, "ls-nearest", True),
+        (3, 2, "ls-cp", False),
+        (3, 6, "ls-linear", False),
+        (1, 0, "ls-linear", False),
+        (3, 0, "perfect", False),
+    ],
+)
+def test_what_the_abstraction_does_not_hold_for_is_refused_and_never_chosen(table, index, csi, refused):
+    spec = LinkSpec(ofdm=OfdmSpec(csi=csi), mcs_table=table, classes={"base": ClassSpec(mcs=index)})
+    link = AbstractLink(spec)
+    assert link.channel_uses([("base", 60)]) > 0
+    if refused:
+        with pytest.raises(ValueError, match=r"classes\.base\.mcs: code rate 50/1024 .*use csi 'ls-cp'"):
+            link.send([packets(("base", 60))], 0.0, [1])
+        with pytest.raises(ValueError, match=r"more than 0\.3 dB optimistic"):
+            link.error_probabilities([("base", 60)], 0.0, [1])
+        assert adapt(spec, {"base": 0.01}, {"base": 60}, -30.0, [1]).classes["base"].mcs == 6
+    else:
+        assert link.error_probabilities([("base", 60)], 0.0, [1]).shape == (1, 1)
