@@ -9,6 +9,7 @@ spell follows the token ESCAPE as raw bytes, coded with a model that learns as i
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +29,10 @@ STREAM = StreamFormat("caption", Protection.CRITICAL, "caption")
 _TOTAL_BITS = 16
 _SCALE = 1 << 32
 _DISCOUNT, _UNIT = 3, 4  # every count gives three quarters to what was not seen with it
+_MAX_BYTES = 4 * MAX_CHARACTERS + 1  # in UTF-8, with the space before the first word
 _END_OF_BYTES = 0xFF  # no byte of UTF-8
+_CONTROLS = ("Cc", "Zl", "Zp")  # control characters; separators of lines and paragraphs
+_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 _BYTE_CONTEXT_SHIFT = 6  # four contexts: ASCII signs, ASCII letters, continuation, lead
 
 Counts = NDArray[np.int64]
@@ -154,18 +158,24 @@ class CaptionCoder:
         return encoder.finish()
 
     def decode(self, data: bytes) -> str:
-        """Inverse of `encode`; any bytes at all decode to some text."""
+        """Inverse of `encode`, without control characters; any bytes at all decode to some such text.
+
+        Of no more than 500 characters: what encodes to more is nobody's caption.
+        """
         decoder, context = Decoder(data), (END, END)
         pieces: list[Piece] = []
+        room = _MAX_BYTES  # of bytes that are spelt out
         while len(pieces) <= MAX_CHARACTERS:
             edges = self._edges(context)
             token = int(np.searchsorted(edges, decoder.decode_target(_TOTAL_BITS), "right")) - 1
             decoder.advance(int(edges[token]), int(edges[token + 1]), _TOTAL_BITS)
             if token == END:
                 break
-            pieces.append(_decode_bytes(decoder) if token == ESCAPE else token)
+            pieces.append(_decode_bytes(decoder, room) if token == ESCAPE else token)
+            if isinstance(pieces[-1], bytes):
+                room -= len(pieces[-1])
             context = context[1], token
-        return self.vocabulary.join(pieces)
+        return printable(self.vocabulary.join(pieces))[:MAX_CHARACTERS]
 
     def _interval(self, context: tuple[int, int], token: int) -> tuple[int, int]:
         edges = self._edges(context)
@@ -173,6 +183,15 @@ class CaptionCoder:
 
     def _edges(self, context: tuple[int, int]) -> Counts:
         return np.concatenate([[0], np.cumsum(self._ngrams.frequencies(*context))])
+
+
+def printable(text: str) -> str:
+    """Text without what steers a terminal or turns the order of letters: a caption is a stranger's."""
+    return "".join(
+        letter
+        for letter in text
+        if unicodedata.category(letter) not in _CONTROLS and unicodedata.bidirectional(letter) not in _TURNS
+    )
 
 
 def _interpolate(share: Counts, tokens: Counts, counts: Counts) -> Counts:
@@ -194,17 +213,17 @@ def _encode_bytes(encoder: Encoder, run: bytes) -> None:
         models.previous = byte
 
 
-def _decode_bytes(decoder: Decoder) -> bytes:
+def _decode_bytes(decoder: Decoder, room: int) -> bytes:
+    """The next run with its end, or `room` bytes of one that has none within that."""
     models, run = _ByteModels(), bytearray()
-    while len(run) <= 4 * MAX_CHARACTERS:
+    while True:
         node = 1
         while node < 0x100:
             node = node << 1 | decoder.decode_bit(models[node])
         models.previous = node & 0xFF
-        if models.previous == _END_OF_BYTES:
-            break
+        if models.previous == _END_OF_BYTES or len(run) == room:
+            return bytes(run)
         run.append(models.previous)
-    return bytes(run)
 
 
 class _ByteModels:

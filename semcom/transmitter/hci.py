@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -131,15 +132,28 @@ class Search:
         return low
 
     def _payloads(self, levels: Sequence[int], speed: int) -> list[bytes]:
-        """The encoder leaves Python's lock alone while it works, so two levels take the time of one."""
         missing = [level for level in levels if (level, speed) not in self._made]
-        with ThreadPoolExecutor(2) as pool:
-            made = pool.map(lambda level: encode(self.thumb, distinct_qualities()[level], speed), missing)
-            self._made |= {(level, speed): payload for level, payload in zip(missing, made, strict=True)}
+        for level, payload in zip(missing, self._coded(missing, speed), strict=True):
+            self._made[level, speed] = payload
         for level in missing:
             if speed == _FINAL_SPEED and (level, _FAST_SPEED) in self._made:
                 self._over_fast = len(self._made[level, speed]) / len(self._made[level, _FAST_SPEED])
         return [self._made[level, speed] for level in levels]
+
+    def _coded(self, levels: Sequence[int], speed: int) -> list[bytes]:
+        """The encoder leaves Python's lock alone while it works, so two levels take the time of one.
+
+        Not where one thread is all that the process may have, as in a sweep's workers.
+        """
+
+        def code(level: int) -> bytes:
+            return encode(self.thumb, distinct_qualities()[level], speed)
+
+        threads = min(len(levels), torch.get_num_threads())
+        if threads < 2:
+            return [code(level) for level in levels]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(code, levels))
 
 
 def _crossing(sizes: Mapping[int, float], wanted: float) -> int:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semcom.picture.class_names import classes_of
-from semcom.picture.grid import CELL
+from semcom.picture.grid import CELL, key_grid
 from semcom.transmitter.class_map import class_map
 from semcom.transmitter.features import FeatureExtractor, ImageFeatures
 from semcom.transmitter.importance import Importance, of_masks, refined
@@ -80,6 +80,21 @@ class RegionSelector:
             PromptError: a prompt lies outside the picture, or the profile has no segmenter to follow it.
             ValueError: the user's mask is not of the picture's size, or `key_area` is not a share.
         """
+        self.check(image, key_area, user_mask, prompts)
+        if user_mask is not None:
+            return F.max_pool2d(user_mask.float()[None], CELL, ceil_mode=True)[0] > 0
+        if key_area == 0:
+            return torch.zeros(key_grid(image.shape[2], image.shape[1]), dtype=torch.bool)
+        importance = self.importance(image, prompts, features)
+        membership, rank = cell_means(importance.membership), cell_means(importance.rank)
+        if prompts and not bool((membership >= _SALIENT).any()):  # an object smaller than a cell
+            membership = torch.where(membership == membership.max().clamp(min=1e-3), 1.0, membership)
+        return key_cells(membership, key_area, rank)
+
+    def check(
+        self, image: Tensor, key_area: float | None, user_mask: Tensor | None, prompts: Prompts
+    ) -> None:
+        """Raises what `select` raises of the same wishes, before any work."""
         if key_area is not None and not 0 <= key_area <= 1:
             raise ValueError(f"key_area is a share from 0 to 1, not {key_area}")
         if user_mask is not None:
@@ -88,24 +103,20 @@ class RegionSelector:
                 raise ValueError(
                     f"the mask is {size} pixels, the picture {expected}: give one of the same size"
                 )
-            return F.max_pool2d(user_mask.float()[None], CELL, ceil_mode=True)[0] > 0
-        importance = self.importance(image, prompts, features)
-        membership, rank = cell_means(importance.membership), cell_means(importance.rank)
-        if prompts and not bool((membership >= _SALIENT).any()):  # an object smaller than a cell
-            membership = torch.where(membership == membership.max().clamp(min=1e-3), 1.0, membership)
-        return key_cells(membership, key_area, rank)
+            return
+        prompts.check(image.shape[2], image.shape[1])
+        if prompts and self._segmenter is None:
+            raise PromptError(
+                "this profile has no segmenter, so that it cannot follow points, boxes or a class"
+            )
 
     def importance(
         self, image: Tensor, prompts: Prompts = NO_PROMPTS, features: ImageFeatures | None = None
     ) -> Importance:
         """What matters in a photo, pixel by pixel; see `select` for arguments and errors."""
         height, width = image.shape[1:]
-        prompts.check(width, height)
+        self.check(image, None, None, prompts)
         if self._extractor is None or self._segmenter is None:
-            if prompts:
-                raise PromptError(
-                    "this profile has no segmenter, so that it cannot follow points, boxes or a class"
-                )
             saliency = self._net.saliency(image)
             return Importance(saliency, saliency)
         features = features or self._extractor(image)

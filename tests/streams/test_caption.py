@@ -1,5 +1,6 @@
 """Caption coder: any text comes back, bytes are what the counts promise and the same everywhere."""
 
+import random
 from fractions import Fraction
 from math import log2
 
@@ -11,7 +12,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
 from semcom.limits import MAX_CHARACTERS, CaptionError
-from semcom.streams.caption import CaptionCoder, NGrams
+from semcom.streams.caption import CaptionCoder, NGrams, printable
 from semcom.streams.coding.vocabulary import END, ESCAPE, Vocabulary
 
 UNHURRIED = settings(deadline=None)
@@ -46,14 +47,30 @@ def coder(vocabulary):
 @example(text="🐕‍🦺 e\u0301 \u202e")
 @example(text="x" * MAX_CHARACTERS)
 @example(text="犬" * MAX_CHARACTERS)
+@example(text="🐕" * MAX_CHARACTERS)
 def test_any_text_comes_back(coder, text):
-    assert coder.decode(coder.encode(text)) == text
+    assert coder.decode(coder.encode(text)) == printable(text)
 
 
 @UNHURRIED
 @given(data=st.binary(max_size=40))
 def test_any_bytes_are_some_text(coder, data):
-    assert isinstance(coder.decode(data), str)
+    assert len(coder.decode(data)) <= MAX_CHARACTERS
+
+
+def test_a_long_message_is_no_long_caption(coder):
+    """As many escapes as may be, runs of bytes that never end: once 100 066 characters of 466 bytes."""
+    rng = random.Random(0)
+    for size in (466, 5006):
+        for _ in range(5):
+            assert len(coder.decode(rng.randbytes(size))) <= MAX_CHARACTERS
+    endless = coder.encode("🐕" * 400)[:-2] + b"\x55" * 3000
+    assert len(coder.decode(endless)) <= MAX_CHARACTERS
+
+
+def test_what_steers_a_terminal_is_not_printed(coder):
+    text = coder.decode(coder.encode("a dog\x1b]0;PWNED\x07\x1b[2J\nnote: all is \u202ewell\x9b\u2028"))
+    assert text == "a dog]0;PWNED[2Jnote: all is well"
 
 
 @UNHURRIED

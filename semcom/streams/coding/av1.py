@@ -30,6 +30,7 @@ _FOR_RESTORATION = {
     "sharpness": "4",
     "deltaq-mode": "0",  # steps that differ from block to block: their signalling costs more than they win
 }
+_REDUCED_STILL = 0b00011  # the first five bits: profile 0, still picture, reduced header
 _UNFILTERED, _CARRIED, _FILTERED = b"\x00", b"\x01", b"\x02"
 # Tools and colour description after the size in the sequence header, as libaom writes them for one
 # 4:2:0 full-range still picture (AV1 specification 5.5.1, reduced_still_picture_header). The fifth and
@@ -86,7 +87,7 @@ def decode(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
         sequence, frame = _expected_sequence_header(payload[:1], width, height), payload[1:]
     elif payload[:1] == _CARRIED and len(payload) > 2:
         sequence, frame = payload[2 : 2 + payload[1]], payload[2 + payload[1] :]
-        if _size_in(sequence) != (width, height):
+        if sequence[0] >> 3 != _REDUCED_STILL or _size_in(sequence) != (width, height):
             raise AV1Error(f"HCI payload is not of a picture of {width}x{height} pixels")
     else:
         raise AV1Error("not an HCI payload: unknown first byte")

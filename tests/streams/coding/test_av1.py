@@ -97,3 +97,12 @@ def test_another_size_is_refused(size):
     assert payload[0] == 1
     with pytest.raises(av1.AV1Error):
         av1.decode(payload, *size)
+
+
+def test_a_full_sequence_header_is_not_read_as_a_reduced_one():
+    """Its size stands elsewhere, so that the picture would be of another one, scaled without a word."""
+    picture = np.zeros((16, 24, 3), np.uint8)
+    sequence = bytearray(av1._expected_sequence_header(av1.encode(picture, 30)[:1], 24, 16))
+    sequence[0] &= 0b11110111  # not a reduced still-picture header
+    with pytest.raises(av1.AV1Error, match="not of a picture of"):
+        av1.decode(bytes([1, len(sequence), *sequence]) + av1.encode(picture, 30)[1:], 24, 16)
