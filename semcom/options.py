@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from semcom.limits import MAX_STEPS, MAX_WORDS, check_caption
+from semcom.receiver.precision import Quantization
 from semcom.transmitter.prompts import Box, Point, Prompts, parse_boxes, parse_points
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 KEY_AREA = 0.12
 """Largest share of the picture in automatic key regions."""
 _NAMED_AREA = 0.3
-Precision = Literal["fp32", "bf16", "int8", "nf4"]
 Objective = Literal["balanced", "dists", "lpips", "psnr"]
 
 
@@ -145,7 +145,10 @@ class SemanticOptions(BaseModel):
     objective: Objective = Field(default="balanced", description="What efforts 1 and 2 ask for.")
     steps: int = Field(default=1, ge=1, le=MAX_STEPS, description="Steps of the diffusion decoder.")
     decoder_seed: int = Field(default=0, ge=0, description="Of the decoder's noise.")
-    quantization: Precision = Field(default="int8", description="Precision of the receiver's networks.")
+    quantization: Quantization = Field(
+        default=Quantization.AUTO,
+        description="Precision of the receiver's networks; auto is what is exact and fast on this machine.",
+    )
     adapters: bool = Field(
         default=True, description="Use the profile's LoRA adapters; without them is for ablations."
     )

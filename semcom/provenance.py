@@ -35,8 +35,9 @@ def machine() -> dict[str, Any]:
 
     Returns:
         `processor` (model name), `architecture`, `instruction_set` (widest that PyTorch's own kernels use),
-        `vnni`, `amx`, `bf16` (whether the processor has the instructions) and, where variables of the
-        environment hide instructions from a library, these as `overrides`.
+        `vnni`, `amx`, `bf16` (whether the processor has the instructions), `quantization_auto` (what the
+        receiver's precision `auto` comes to) and, where variables of the environment hide instructions from
+        a library, these as `overrides`.
     """
     import torch
 
@@ -47,6 +48,7 @@ def machine() -> dict[str, Any]:
         "vnni": torch.cpu._is_vnni_supported(),
         "amx": torch.cpu._is_amx_tile_supported(),
         "bf16": has_bf16(),
+        "quantization_auto": _auto_precision(),
     }
     overrides = {name: os.environ[name] for name in _OVERRIDES if name in os.environ}
     return found | ({"overrides": overrides} if overrides else {})
@@ -62,7 +64,8 @@ def has_bf16() -> bool:
 def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """How the machines of two provenances differ, as in `instruction_set: AVX2 and AVX512`; none if alike.
 
-    Two such machines send the same bytes, and the pictures differ in a few last digits.
+    Two such machines send the same bytes. In int8 their pictures differ by a grey level in few values; where
+    `quantization_auto` differs, by the rounding of int8.
     """
     first, second = ({"threads": p.get("threads")} | p.get("machine", {}) for p in (one, other))
     return [
@@ -70,6 +73,12 @@ def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         for name in sorted(first.keys() | second.keys())
         if first.get(name) != second.get(name)
     ]
+
+
+def _auto_precision() -> str:
+    from semcom.receiver.integer_conv import auto_precision
+
+    return auto_precision().value
 
 
 def _said(value: Any) -> str:

@@ -23,7 +23,8 @@ from semcom.options import SemanticOptions
 from semcom.profile import Profile
 from semcom.receiver import adapters as lora
 from semcom.receiver.chain import Receiver
-from semcom.receiver.quantization import Quantization, quantise_decoder, quantise_enhancer
+from semcom.receiver.fixed_point import in_fixed_point
+from semcom.receiver.quantization import Quantization, quantise_decoder, quantise_enhancer, resolved
 from semcom.streams.caption import CaptionCoder
 from semcom.streams.key import LatentTables
 from semcom.transmitter import captions
@@ -110,8 +111,10 @@ class SemanticSystem:
     def receiver(self) -> Receiver:
         """At the precision that the options name."""
         parts = self._parts
-        enhancer, decoder = parts.networks(Quantization(self.options.quantization), self.options.adapters)
-        return Receiver(enhancer, decoder, parts.transform, parts.tables, parts.coder, self.options)
+        level = resolved(self.options.quantization)
+        enhancer, decoder = parts.networks(level, self.options.adapters)
+        transform = in_fixed_point(parts.transform)
+        return Receiver(enhancer, decoder, transform, parts.tables, parts.coder, self.options)
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """See `semcom.contracts.System`."""

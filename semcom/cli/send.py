@@ -13,6 +13,7 @@ import typer
 
 from semcom.cli.errors import one_line_errors
 from semcom.cli.specs import link_spec, read_yaml
+from semcom.receiver.precision import Quantization
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,15 +45,6 @@ class Objective(enum.StrEnum):
     DISTS = "dists"
     LPIPS = "lpips"
     PSNR = "psnr"
-
-
-class Precision(enum.StrEnum):
-    """Of the receiver's networks; the same names as `semcom.receiver.quantization.Quantization`."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    INT8 = "int8"
-    NF4 = "nf4"
 
 
 def send(
@@ -120,8 +112,9 @@ def send(
     ] = Objective.BALANCED,
     steps: Annotated[int, typer.Option(help="Steps of the diffusion decoder.", min=1, max=8)] = 1,
     quantization: Annotated[
-        Precision, typer.Option(help="Precision of the receiver's networks.")
-    ] = Precision.INT8,
+        Quantization,
+        typer.Option(help="Precision of the receiver's networks; auto: what is exact and fast here."),
+    ] = Quantization.AUTO,
     adapters: Annotated[
         bool, typer.Option(help="Use the profile's LoRA adapters; --no-adapters is for ablations.")
     ] = True,

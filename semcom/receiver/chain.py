@@ -36,6 +36,8 @@ from semcom.streams.format import Chunks, ExtraStream
 from semcom.streams.header import Header
 from semcom.streams.key import LatentTables
 
+_STEPS_PER_OCTAVE = 1024  # that an expected level of texture is rounded to
+
 
 class Receiver:
     """Decodes messages with the models of a profile.
@@ -114,9 +116,12 @@ class Receiver:
         grid = key_grid(head.width, head.height)
 
         def planes(data: bytes) -> Tensor:
-            expectation = texture.expected(thumb[None], torch.tensor([float(head.quality)]))
-            surprises = torch.from_numpy(texture_stream.decode(data, *expectation.shape[1:]))[None].float()
-            return texture.planes(texture.known(expectation, surprises, grid))[0]
+            # In float64 and rounded: the enhancer is to see the same numbers on every processor
+            quality = torch.tensor([float(head.quality)], dtype=torch.float64)
+            expectation = texture.expected(thumb[None].double(), quality)
+            expectation = (expectation * _STEPS_PER_OCTAVE).round() / _STEPS_PER_OCTAVE
+            surprises = torch.from_numpy(texture_stream.decode(data, *expectation.shape[1:]))[None].double()
+            return texture.planes(texture.known(expectation, surprises, grid))[0].float()
 
         found = arrivals.read(texture_stream.STREAM, planes)
         return torch.zeros(texture.PLANES, *thumb.shape[-2:]) if found is None else found

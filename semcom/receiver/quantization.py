@@ -2,6 +2,7 @@
 
 | level | enhancer's convolutions | decoder's linear layers | decoder's convolutions |
 |---|---|---|---|
+| auto | int8 where the integer kernels are exact and fast here, else fp32 | | |
 | fp32 | float32 | float32 | float32 |
 | bf16 | bfloat16 | bfloat16 | bfloat16 |
 | int8 | int8 weights and activations, oneDNN | int8, bitsandbytes | int8 weights, float32 arithmetic |
@@ -16,7 +17,7 @@ shifts colours. LoRA adapters (`semcom.receiver.adapters`) make up for the rest 
 
 from __future__ import annotations
 
-import enum
+import warnings
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -25,19 +26,37 @@ import torch
 from torch import Tensor, nn
 
 from semcom.networks.enhancer import Enhancer
+from semcom.provenance import has_bf16
 from semcom.receiver.int8 import with_int8_trunk
+from semcom.receiver.integer_conv import auto_precision, has_integer_kernels
+from semcom.receiver.precision import Quantization
+
+__all__ = ["Quantization", "is_rounded", "quantise_decoder", "quantise_enhancer", "resolved", "round_to_nf4"]
 
 _NARROW = 32  # channels
 Module = TypeVar("Module", bound=nn.Module)
 
 
-class Quantization(enum.StrEnum):
-    """Precision of the receiver's networks."""
+def resolved(level: Quantization) -> Quantization:
+    """The precision that a wish comes to on this machine; warns where it will be slow.
 
-    FP32 = "fp32"
-    BF16 = "bf16"
-    INT8 = "int8"
-    NF4 = "nf4"
+    See `auto_precision` for `auto`.
+    """
+    if level is Quantization.AUTO:
+        return auto_precision()
+    if level is Quantization.BF16 and not has_bf16():
+        warnings.warn(
+            "bf16: this processor has no bfloat16 instructions, so a picture takes about ten times as long "
+            "as in fp32; take auto",
+            stacklevel=2,
+        )
+    if level is Quantization.INT8 and not has_integer_kernels():
+        warnings.warn(
+            "int8: there are no integer kernels for this processor, so the same integers are computed in "
+            "float64, more slowly than fp32; take auto",
+            stacklevel=2,
+        )
+    return level
 
 
 def quantise_enhancer(enhancer: Enhancer, level: Quantization, ranges: Mapping[str, Tensor]) -> Enhancer:
@@ -104,8 +123,9 @@ def round_to_nf4(module: nn.Module, *kinds: type[nn.Conv2d | nn.Linear]) -> None
     """
     for layer in module.modules():
         if isinstance(layer, kinds) and is_rounded(layer):
-            weight = layer.weight.contiguous()
+            # As one row: bitsandbytes compiles a kernel for each shape whose last side is odd
+            weight = layer.weight.flatten()
             packed = bnb.functional.quantize_4bit(
                 weight, quant_type="nf4", compress_statistics=isinstance(layer, nn.Linear)
             )
-            layer.weight.copy_(bnb.functional.dequantize_4bit(*packed))
+            layer.weight.copy_(bnb.functional.dequantize_4bit(*packed).view_as(layer.weight))

@@ -16,6 +16,8 @@ from semcom.streams.format import StreamFormat
 
 STREAM = StreamFormat("hci", Protection.BASE, "HCI")
 
+_STEPS = 2**16  # enlarged values are rounded to: both ends and every processor see the same
+
 
 def sent_size(width: int, height: int, reduction: int) -> tuple[int, int]:
     """Width and height of the AV1 picture for a picture of width × height."""
@@ -33,4 +35,5 @@ def decode(payload: bytes, width: int, height: int, reduction: int) -> Tensor:
     if reduction == 1:
         return coded
     size = hci_size(width, height)[::-1]
-    return F.interpolate(coded[None], size, mode="bicubic", align_corners=False)[0].clamp(0, 1)
+    enlarged = F.interpolate(coded[None].double(), size, mode="bicubic", align_corners=False)[0].clamp(0, 1)
+    return ((enlarged * _STEPS).round() / _STEPS).float()

@@ -1,10 +1,13 @@
 """Precisions of the decoder's layers, against QLoRA's published levels and float arithmetic."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
-from semcom.receiver.quantization import Quantization, quantise_decoder, round_to_nf4
+from semcom.receiver import integer_conv, quantization
+from semcom.receiver.quantization import Quantization, quantise_decoder, resolved, round_to_nf4
 
 # Dettmers et al., QLoRA (arXiv 2305.14314), appendix E: the sixteen NF4 levels.
 NF4 = (
@@ -62,3 +65,29 @@ def test_int8_convolutions_have_256_levels_a_channel():
         step = before.abs().max() / 127
         torch.testing.assert_close(after / step, (after / step).round(), rtol=0, atol=1e-3)
         assert 0 < (after - before).abs().max() <= 0.5001 * step
+
+
+def test_nf4_compiles_nothing(monkeypatch):
+    """Rows of odd length went to a compiled kernel: minutes, and warnings of torch.compile."""
+    from bitsandbytes.backends.default import ops
+
+    def compiled(*_):
+        raise AssertionError("bitsandbytes would compile a kernel")
+
+    monkeypatch.setattr(ops, "_dequantize_4bit_compute", compiled)
+    net = quantise_decoder(network(), Quantization.NF4)  # a 3×3 convolution: rows of three
+    assert net(torch.randn(1, 32, 4, 4)).isfinite().all()
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_auto_is_int8_where_exact_else_fp32_and_never_bf16(monkeypatch, exact):
+    monkeypatch.setattr(integer_conv, "has_integer_kernels", lambda: exact)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolved(Quantization.AUTO) is (Quantization.INT8 if exact else Quantization.FP32)
+
+
+def test_bf16_warns_without_bfloat16_instructions(monkeypatch):
+    monkeypatch.setattr(quantization, "has_bf16", lambda: False)
+    with pytest.warns(UserWarning, match="no bfloat16 instructions"):
+        assert resolved(Quantization.BF16) is Quantization.BF16
