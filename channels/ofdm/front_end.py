@@ -21,7 +21,7 @@ from torch import Tensor
 from channels.ofdm.estimation import build_estimator
 from channels.ofdm.interference import interference_to_signal
 from channels.ofdm.receiver import equalise, post_equalisation_sinr, unbiased_error_variance
-from channels.propagation.base import frequency_response
+from channels.propagation.base import ChannelModel, frequency_response
 from channels.propagation.factory import build_channel_model
 from channels.randomness import derive_seed
 from channels.spec import ChannelSpec, OfdmSpec
@@ -52,7 +52,7 @@ class OfdmFrontEnd:
         self._model = build_channel_model(channel)
         self.statistics = self._model.statistics()
         self.interference = interference_to_signal(self.statistics, ofdm)
-        self._precoder = _precoder(channel.num_tx_antennas, ofdm.num_streams)
+        self._precoder = _precoder(self._model, channel.num_tx_antennas, ofdm.num_streams)
         self._num_rx = channel.num_rx_antennas
         self._frequencies = _subcarrier_frequencies(ofdm)
         self._pilots = _pilot_sequence(ofdm).to(device)
@@ -216,16 +216,24 @@ def _subcarrier_frequencies(spec: OfdmSpec) -> Tensor:
     return (k[k != 0] if spec.dc_null else k) * spec.subcarrier_spacing_khz * 1e3
 
 
-def _precoder(num_tx: int, num_streams: int) -> Tensor:
-    """Antennas x streams, total transmit energy one a resource element.
+def _precoder(model: ChannelModel, num_tx: int, num_streams: int) -> Tensor:
+    """Antennas x streams: every stream arrives with its share of mean power one at a receive antenna.
 
     One antenna a stream where they match, otherwise the first beams of a DFT: no channel knowledge is assumed
-    at the transmitter.
+    at the transmitter. A beam's mean gain over the model's realisations is divided out, so that `snr_db` is
+    the SNR after the precoder; how the gain varies with where the terminal is remains.
     """
     if num_tx == num_streams:
         return torch.eye(num_tx, dtype=torch.complex64) / num_streams**0.5
     n, beam = torch.arange(num_tx)[:, None], torch.arange(num_streams)[None, :]
-    return torch.exp(-2j * torch.pi * n * beam / num_tx).to(torch.complex64) / (num_tx * num_streams) ** 0.5
+    beams = torch.exp(-2j * torch.pi * n * beam / num_tx).to(torch.complex128) / num_tx**0.5
+    gains = torch.einsum("nl,nm,ml->l", beams.conj(), model.transmit_correlation(), beams).real
+    if not bool((gains > 1e-9).all()):
+        raise ValueError(
+            f"a DFT beam of {num_tx} transmit antennas never reaches the receiver over this channel: set "
+            f"channel.num_tx_antennas to ofdm.num_streams ({num_streams})"
+        )
+    return (beams / (num_streams * gains).sqrt()).to(torch.complex64)
 
 
 def _pilot_sequence(spec: OfdmSpec) -> Tensor:

@@ -6,6 +6,7 @@ of its seed alone: it is drawn on the CPU, on its own, whatever else is drawn be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -46,6 +47,24 @@ class ChannelModel(Protocol):
     def statistics(self) -> Statistics:
         """Return the power-delay profile and the Doppler spread."""
         ...
+
+    def transmit_correlation(self) -> Tensor:
+        """E[h_i* h_j] between transmit antennas, the mean over receive antennas: [tx, tx], complex128.
+
+        Its diagonal has mean one. Only asked for where antennas outnumber streams.
+        """
+        ...
+
+
+def random_array_correlation(num_antennas: int, power: float) -> Tensor:
+    """Correlation of a row of antennas where a path of a random horizontal angle has `power`, the rest none.
+
+    Half-wavelength spacing, angle uniform on the circle: J0(pi |i - j|) between antennas (Clarke, Bell Syst.
+    Tech. J. 47(6), 1968). [num_antennas, num_antennas], complex128.
+    """
+    places = torch.arange(num_antennas, dtype=torch.float64)
+    bessel = torch.special.bessel_j0(math.pi * (places[:, None] - places))
+    return (power * bessel + (1 - power) * torch.eye(num_antennas, dtype=torch.float64)).to(torch.complex128)
 
 
 def frequency_response(gains: Tensor, delays: Tensor, frequencies: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from channels.propagation.base import Statistics
+from channels.propagation.base import Statistics, random_array_correlation
 from channels.spec import ChannelSpec
 
 
@@ -26,18 +26,29 @@ class _Flat:
     def statistics(self) -> Statistics:
         return Statistics(torch.zeros(1), torch.ones(1), 0.0)
 
+    def transmit_correlation(self) -> Tensor:
+        return torch.eye(self._num_tx, dtype=torch.complex128)
+
     def _gains(self, generator: torch.Generator) -> Tensor:
         """[rx, tx], complex64."""
         raise NotImplementedError
 
 
 class Awgn(_Flat):
-    """Constant unit gain; with several antennas the columns of a DFT matrix, which are orthogonal."""
+    """Constant unit gain; with several antennas a part of a DFT matrix, which is orthogonal.
+
+    Receive antenna i faces beam i of the precoder.
+    """
 
     def _gains(self, generator: torch.Generator) -> Tensor:
         size = max(self._num_rx, self._num_tx)
         rx, tx = torch.arange(self._num_rx)[:, None], torch.arange(self._num_tx)[None, :]
-        return torch.exp(-2j * torch.pi * rx * tx / size).to(torch.complex64)
+        return torch.exp(2j * torch.pi * rx * tx / size).to(torch.complex64)
+
+    def transmit_correlation(self) -> Tensor:
+        """See `ChannelModel`."""
+        h = self._gains(torch.Generator()).to(torch.complex128)
+        return h.mH @ h / self._num_rx
 
 
 class RayleighBlockFading(_Flat):
@@ -52,6 +63,11 @@ class RicianBlockFading(_Flat):
 
     The arrays are uniform and linear with half-wavelength spacing, so the line of sight has rank one.
     """
+
+    def transmit_correlation(self) -> Tensor:
+        """See `ChannelModel`."""
+        k = 10 ** (self._spec.rician_k_db / 10)
+        return random_array_correlation(self._num_tx, k / (k + 1))
 
     def _gains(self, generator: torch.Generator) -> Tensor:
         k = 10 ** (self._spec.rician_k_db / 10)

@@ -95,6 +95,11 @@ class RayTraced:
         """See `ChannelModel`; every path counts as a Jakes one, for the direction of motion is unknown."""
         return Statistics(self._delays, self._powers, self._max_doppler_hz)
 
+    def transmit_correlation(self) -> Tensor:
+        """See `ChannelModel`: exact, for the phases of paths are independent."""
+        gains = torch.from_numpy(self._gains).to(torch.complex128)
+        return torch.einsum("rip,rjp->ij", gains.conj(), gains) / len(gains)
+
 
 def stored_paths(spec: ChannelSpec) -> Paths:
     """Return the paths of a spec from its file; the first time, solve them and write it."""

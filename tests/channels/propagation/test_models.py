@@ -3,14 +3,16 @@ import pytest
 import torch
 from scipy.special import j0
 
+from channels.ofdm.front_end import OfdmFrontEnd
 from channels.propagation.factory import build_channel_model
 from channels.randomness import derive_seed, seeded_sionna
-from channels.spec import ChannelSpec
+from channels.spec import ChannelSpec, OfdmSpec
 
 # TR 38.901 Table 7.7.2-3, the first, strongest and last of its 24 taps: normalised delay, power in dB
 TDL_C = {0: (0.0, -4.4), 5: (0.6366, 0.0), 23: (8.6523, -22.8)}
 
 
+@pytest.mark.filterwarnings("ignore:channel model .* ignores speed_kmh")
 @pytest.mark.parametrize("model", ["rayleigh", "rician", "tdl-a", "tdl-d", "tdl-c300", "cdl-c", "umi", "inh"])
 def test_realisations_depend_on_the_seed_alone_and_extend_in_time(model):
     channel = build_channel_model(ChannelSpec(model=model, speed_kmh=60))
@@ -31,16 +33,65 @@ def test_mean_power_is_one_per_antenna_pair(model):
     assert abs(float(draws.mean()) - 1) < 4 * float(draws.std()) / 200**0.5
 
 
-@pytest.mark.parametrize("model", ["tdl-c", "tdl-e", "tdl-d30"])
-def test_tdl_draws_what_sionnas_does(model):
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "cdl-a", "num_tx_antennas": 3},
+        {"model": "cdl-d", "num_tx_antennas": 4, "antenna_pattern": "38.901"},
+        {
+            "model": "cdl-c",
+            "num_tx_antennas": 4,
+            "num_rx_antennas": 2,
+            "antenna_polarization": "dual",
+            "antenna_pattern": "38.901",
+        },
+    ],
+)
+def test_power_and_correlation_of_cdl_are_those_of_sionnas_draws(fields):
+    model, draws = build_channel_model(ChannelSpec(**fields)), 1500
+    with seeded_sionna(5):
+        gains = model._gain * model._cdl(draws, 1, 1.0)[0][:, 0, :, 0, ..., 0].to(torch.complex128)
+    measured = torch.einsum("brip,brjp->ij", gains.conj(), gains) / draws / gains.shape[1]
+    torch.testing.assert_close(measured, model.transmit_correlation(), atol=0.06, rtol=0)
+    powers = gains.abs().square().mean(dim=(0, 1, 2))
+    torch.testing.assert_close(powers, model.statistics().powers, atol=0.04, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "tx", "rx", "streams", "tolerance_db"),
+    [
+        # Without the norm: +12.0, +6.0, +11.6, -2.2, +4.0, +5.8 dB
+        ("awgn", 16, 1, 1, 1e-3),
+        ("awgn", 4, 2, 2, 1e-3),
+        ("tdl-d", 16, 1, 1, 0.6),
+        ("rician", 4, 1, 1, 0.6),
+        ("tdl-a", 4, 2, 1, 0.4),
+        ("cdl-c", 8, 1, 1, 0.6),
+        ("cdl-d", 8, 2, 2, 0.6),
+    ],
+)
+def test_received_power_is_one_whatever_the_antennas(model, tx, rx, streams, tolerance_db):
+    draws = 300 if model.startswith("cdl") else 1500
+    front_end = OfdmFrontEnd(
+        ChannelSpec(model=model, num_tx_antennas=tx, num_rx_antennas=rx),
+        OfdmSpec(num_subcarriers=24, num_streams=streams),
+    )
+    h = front_end.sampled_channels(range(draws), [0] * draws, 1, 1, torch.arange(0, 24, 6))
+    power = float(h.abs().square().sum(dim=3).mean())
+    assert abs(10 * np.log10(power)) < tolerance_db
+
+
+@pytest.mark.parametrize(("model", "antennas"), [("tdl-c", (2, 3)), ("tdl-e", (1, 1)), ("tdl-d30", (1, 1))])
+def test_tdl_draws_what_sionnas_does(model, antennas):
     from sionna.phy.channel.tr38901 import TDL
 
-    spec = ChannelSpec(model=model, speed_kmh=300, num_tx_antennas=2, num_rx_antennas=3)
+    num_tx, num_rx = antennas
+    spec = ChannelSpec(model=model, speed_kmh=300, num_tx_antennas=num_tx, num_rx_antennas=num_rx)
     gains, delays = build_channel_model(spec).impulse_responses([7, 8], 30, 1e-4)
     profile, speed = model.removeprefix("tdl-").upper(), 300 / 3.6
     spread = 100e-9 if len(profile) == 1 else None
-    antennas = {"num_rx_ant": 3, "num_tx_ant": 2}
-    tdl = TDL(profile, spread, 3.5e9, min_speed=speed, max_speed=speed, **antennas, device="cpu")
+    counts = {"num_rx_ant": num_rx, "num_tx_ant": num_tx}
+    tdl = TDL(profile, spread, 3.5e9, min_speed=speed, max_speed=speed, **counts, device="cpu")
     with seeded_sionna(8):
         expected, expected_delays = tdl(1, 30, 1e4)
     torch.testing.assert_close(gains[1], expected[0, 0, :, 0], atol=1e-4, rtol=0)
