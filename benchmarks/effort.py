@@ -2,6 +2,7 @@
 
     python benchmarks/effort.py ../shared/data/kodak --bpp 0.035
     python benchmarks/effort.py ../shared/data/kodak --images kodim13 kodim04 --lock /tmp/heavy.lock
+    python benchmarks/effort.py ../shared/data/kodak --centre 384 256 --out benchmarks/results/effort_centres.json
 
 Writes benchmarks/results/effort.json after every picture and goes on from there when it is started again;
 what an earlier commit's search made stays, each row names its commit. `--lock` takes a file lock for one
@@ -33,6 +34,7 @@ from semcom.metrics.psnr import psnr
 from semcom.metrics.ssim import ms_ssim
 from semcom.packets import bpp
 from semcom.picture import images
+from semcom.picture.grid import CELL
 from semcom.picture.pixels import to_pixels
 from semcom.provenance import git_commit, provenance
 from semcom.semantic import SemanticSystem
@@ -70,6 +72,16 @@ def send(
         "commit": git_commit(),
     }
     return picture, row
+
+
+def load(path: Path, centre: list[int] | None) -> torch.Tensor:
+    """A picture [3,H,W], or its middle, on the grid of the key cells."""
+    photo = images.load(path)
+    if centre is None:
+        return photo
+    width, height = centre
+    top, left = (photo.shape[1] - height) // 2 // CELL * CELL, (photo.shape[2] - width) // 2 // CELL * CELL
+    return photo[:, top : top + height, left : left + width].contiguous()
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -121,6 +133,9 @@ def main() -> None:
     parser.add_argument("--images", nargs="+", help="names of pictures; all by default")
     parser.add_argument("--efforts", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--objective", default="balanced")
+    parser.add_argument(
+        "--centre", type=int, nargs=2, help="width and height of the middle, for a quick look"
+    )
     parser.add_argument("--lock", type=Path)
     parser.add_argument("--sheet", nargs="+", default=[], help="names of pictures for the sheet")
     parser.add_argument("--out", type=Path, default=RESULTS / "effort.json")
@@ -128,7 +143,7 @@ def main() -> None:
     paths = sorted(arguments.folder.glob("*.png"))
     if arguments.images:
         paths = [path for path in paths if path.stem in arguments.images]
-    settings = {"bpp": arguments.bpp, "objective": arguments.objective}
+    settings = {"bpp": arguments.bpp, "objective": arguments.objective, "centre": arguments.centre}
     rows: list[dict[str, Any]] = []
     if arguments.out.exists():
         document = json.loads(arguments.out.read_text())
@@ -140,7 +155,7 @@ def main() -> None:
         done = {row["effort"] for row in rows if row["image"] == path.name}
         for effort in [effort for effort in arguments.efforts if effort not in done]:
             with held(arguments.lock):
-                _, row = send(system, images.load(path), arguments.bpp, effort)
+                _, row = send(system, load(path, arguments.centre), arguments.bpp, effort)
             rows.append({"image": path.name} | row)
             sys.stdout.write(json.dumps(rows[-1]) + "\n")
             sys.stdout.flush()
@@ -157,7 +172,7 @@ def main() -> None:
             partial.replace(arguments.out)
     shown = []
     for path in [path for path in paths if path.stem in arguments.sheet]:
-        photo = images.load(path)
+        photo = load(path, arguments.centre)
         shown.append((photo, *(send(system, photo, arguments.bpp, effort)[0] for effort in (0, 2))))
     if shown:
         sheet(shown, arguments.out.with_suffix(".jpg"))

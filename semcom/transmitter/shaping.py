@@ -28,8 +28,10 @@ from semcom.networks.enhancer import Enhancer, pad_reflect
 from semcom.picture.pixels import to_pixels, to_tensor
 from semcom.transmitter.objective import BIT_PRICE, Objective, Reference
 
-RATE = 0.005
-"""First step of the thumbnail, in its units of [0,1] at typical gradients."""
+RATE = 0.008
+"""First step of the thumbnail, in its units of [0,1] at typical gradients, at most."""
+_OF_QUANTISER = 0.5
+"""And at most so much of AV1's quantiser step: below that bits are cheap, above it every step is coded."""
 _LEVELS_RATE = 12.0  # octaves of texture a step, over the thumbnail's
 _LAST = 0.15  # of the rate at the end
 _MOMENTUM, _MEMORY = 0.85, 0.9
@@ -109,7 +111,8 @@ def shape(
         found.append(Candidate(loss, message))
         if step % _PATIENCE == 0 and step >= _PATIENCE and _is_worse([c.loss for c in found]):
             scale /= 2
-        rate = scale * RATE * (_LAST + (1 - _LAST) * (1 + math.cos(math.pi * step / steps)) / 2)
+        first = min(RATE, _OF_QUANTISER * quantiser_step(seen.quality) / 255)
+        rate = scale * first * (_LAST + (1 - _LAST) * (1 + math.cos(math.pi * step / steps)) / 2)
         num_bits = 8 * message["hci"].num_bytes
         priced = _bits_gradient(picture.value, seen.quality, num_bits)
         picture.step(wanted + BIT_PRICE / original[0].numel() * priced, rate)
@@ -196,12 +199,17 @@ def _gradient(
     return total, source.grad, None if surprises is None else surprises.grad
 
 
+def quantiser_step(quality: int) -> float:
+    """In grey levels, about: AV1's at a quality."""
+    return float(4 * 2 ** ((50 - quality) / 8))
+
+
 def _bits_gradient(thumb: Tensor, quality: int, num_bits: int) -> Tensor:
     """Gradient [3,h,w] of the bits that AV1 spends, by a stand-in: log of DCT coefficients over the step."""
     value = thumb.clone().requires_grad_()
     luma = 255 * (value * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
     chroma = F.avg_pool2d(255 * (value[::2] - luma / 255) / 2, 2, ceil_mode=True)
-    step = 4 * 2.0 ** ((50 - quality) / 8)
+    step = quantiser_step(quality)
     counted = sum(torch.log2(1 + (_dct(plane) / step).abs()).sum() for plane in (*luma, *chroma))
     assert isinstance(counted, Tensor)
     counted.backward()
