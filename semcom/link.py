@@ -117,7 +117,7 @@ class ChannelLink:
             _received(
                 message,
                 delivery.payloads,
-                LinkReport(delivery.snr_db, delivery.channel_uses, delivery.classes),
+                LinkReport(delivery.snr_db, delivery.channel_uses, delivery.classes, delivery.channel_nmse),
             )
             for message, delivery in zip(messages, deliveries, strict=True)
         ]

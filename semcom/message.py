@@ -137,11 +137,14 @@ class LinkReport:
         snr_db: Es/N0 per resource element, or None without a channel.
         channel_uses: resource elements spent, pilots, CRC and parity included.
         classes: per protection class the link's own report.
+        channel_nmse: squared error of the channel estimate over the channel's power, in truth; None where
+            nothing is estimated.
     """
 
     snr_db: float | None
     channel_uses: int
     classes: Mapping[str, BurstReport]
+    channel_nmse: float | None = None
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
         "bits": sum(bits.values()),
         "bpp": bpp(message),
         "snr_db": received.report.snr_db,
+        "channel_nmse": received.report.channel_nmse,
         "channel_uses": received.report.channel_uses,
         "cbr": received.report.channel_uses / (3 * message.num_pixels),
         "classes": {name: row.as_json() for name, row in received.report.classes.items()},

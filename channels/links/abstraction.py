@@ -120,10 +120,6 @@ class AbstractLink:
         """Count the resource elements of a burst's first transmissions; as `DigitalLink.channel_uses`."""
         return self._scheduler.burst_channel_uses(sizes)
 
-    def bits_per_channel_use(self, protection_class: str) -> float:
-        """Payload bits that a channel use carries; as `DigitalLink.bits_per_channel_use`."""
-        return self._scheduler.bits_per_channel_use(protection_class)
-
     def error_probabilities(self, sizes: Sequence[Kind], snr_db: float, seeds: Sequence[int]) -> Floats:
         """Probability that each packet's first transmission fails on each realisation, [seeds, packets]."""
         rates = []
@@ -198,6 +194,7 @@ class AbstractLink:
                 channel_uses=int(data_uses[i] + pilot_uses[i]),
                 pilot_uses=int(pilot_uses[i]),
                 snr_db=batch.snr_db[i],
+                channel_nmse=None,
             )
             for i, (burst, end) in enumerate(zip(bursts, ends, strict=True))
         ]

@@ -90,13 +90,16 @@ class DigitalLink:
         packets = [self._packet(i, payload) for i, burst in enumerate(bursts) for payload in burst]
         self._encode(packets)
         uses, pilot_uses, next_slot = [0] * len(bursts), [0] * len(bursts), [0] * len(bursts)
+        nmse: list[float] = []
         active = packets
         for round_index in range(max(c.harq_rounds for c in self.spec.classes.values())):
             active = [p for p in active if p.received is None and round_index < self._rounds(p)]
             if not active:
                 break
             chase = self.spec.harq_combining == "chase"
-            self._transmit(active, 0 if chase else RV_ORDER[round_index], snrs, seeds, next_slot)
+            rv = 0 if chase else RV_ORDER[round_index]
+            of_round = self._transmit(active, rv, snrs, seeds, next_slot)
+            nmse = nmse or of_round
             self._decode(active)
             for burst, members in _by_burst(active).items():
                 res = sum(p.format.num_resource_elements for p in members)
@@ -111,6 +114,7 @@ class DigitalLink:
                 channel_uses=uses[i],
                 pilot_uses=pilot_uses[i],
                 snr_db=snrs[i],
+                channel_nmse=nmse[i],
             )
             for i in range(len(bursts))
         ]
@@ -122,14 +126,6 @@ class DigitalLink:
             sizes: (protection class, bytes) of each packet.
         """
         return self._scheduler.burst_channel_uses(sizes)
-
-    def bits_per_channel_use(self, protection_class: str) -> float:
-        """Payload bits that a channel use of this class carries in the limit of large packets.
-
-        Pilots are included, CRCs are not: divide a budget by it for a first guess, then settle the exact
-        number with `channel_uses`.
-        """
-        return self._scheduler.bits_per_channel_use(protection_class)
 
     def _rounds(self, packet: _Packet) -> int:
         return self.spec.classes[packet.payload.protection_class].harq_rounds
@@ -159,8 +155,11 @@ class DigitalLink:
         snrs: Sequence[float],
         seeds: Sequence[int],
         first_slots: Sequence[int],
-    ) -> None:
-        """Send one redundancy version of each packet and add what is received into its LLR buffer."""
+    ) -> list[float]:
+        """Send one redundancy version of each packet and add what is received into its LLR buffer.
+
+        Returns the error of each burst's channel estimate, over the channel's power.
+        """
         coded = [p.code.transmit(p.sent, rv) for p in packets]
         symbols = _map(packets, coded)
         streams, positions = self.spec.ofdm.num_streams, {id(p): i for i, p in enumerate(packets)}
@@ -204,6 +203,7 @@ class DigitalLink:
             packet.code.combine(packet.llr, llr, rv)
             packet.versions.append(rv)
             packet.coded_bit_errors += int(((llr > 0) != bits.bool()).sum())
+        return [float(received.channel_nmse) for received in equalised]
 
     def _decode(self, packets: list[_Packet]) -> None:
         for code, members in _by_code(packets).items():

@@ -58,11 +58,6 @@ class Scheduler:
         """Channel uses of the first transmissions of packets given as (protection class, bytes)."""
         return self.channel_uses(sum(self.format(name, size).num_resource_elements for name, size in sizes))
 
-    def bits_per_channel_use(self, protection_class: str) -> float:
-        """Payload bits a channel use of this class, pilots included, in the limit of large packets."""
-        share = self._num_data_res / (self._num_data_res + self._num_pilot_res)
-        return self.mcs[protection_class].spectral_efficiency * self._spec.ofdm.num_streams * share
-
     def amplitudes(
         self, resource_elements: Sequence[int] | NDArray[np.int64], classes: Sequence[str]
     ) -> Floats:

@@ -71,11 +71,6 @@ class ClassReport(BurstReport):
         """Transmissions a packet took on average."""
         return sum(self.transmissions) / self.packets
 
-    @property
-    def spectral_efficiency(self) -> float:
-        """Delivered payload bits a data resource element."""
-        return self.delivered_bits / self.channel_uses
-
 
 @dataclass(frozen=True)
 class Delivery:
@@ -89,6 +84,9 @@ class Delivery:
     pilot_uses: int
     """The part of `channel_uses` that are pilots."""
     snr_db: float
+    channel_nmse: float | None
+    """Squared error of the channel estimate over the channel's power, in the first round, in truth; zero with
+    perfect CSI, None where nothing is estimated (abstraction)."""
 
 
 def wilson_interval(errors: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:

@@ -41,6 +41,8 @@ class Equalised:
     the channel: what a demapper or a network is given."""
     sinr: Tensor
     """Same shape, real, linear: the SINR in truth, from the channel itself (`post_equalisation_sinr`)."""
+    channel_nmse: Tensor
+    """[], squared error of the channel estimate over the channel's power, in truth; zero with perfect CSI."""
 
 
 class OfdmFrontEnd:
@@ -107,6 +109,7 @@ class OfdmFrontEnd:
         grid = self._to_grid(x * amplitude[..., None])
         y = torch.einsum("srltf,sltf->srtf", h.to(x.dtype), grid) + no.sqrt()[:, None, None, None] * noise
         h_hat = h if self._estimator is None else self._estimator.estimate(self._pilot_estimates(y), no)
+        missed, power = (t.detach().abs().square().sum(dim=(1, 2, 3, 4)) for t in (h_hat - h, h))
         # Once a noise level, not once a slot
         error = self.error_variance(no_of_level)
         believed = self._on_data(error.sum(dim=1)).float()[level]
@@ -119,8 +122,8 @@ class OfdmFrontEnd:
         sinr = post_equalisation_sinr(
             self._on_data(h).permute(0, 3, 1, 2), unbiased, no[:, None], amplitude.detach().square().float()
         )
-        parts = zip(*(t.split(num_slots) for t in (symbols, variance, sinr)), strict=True)
-        return [Equalised(*part) for part in parts]
+        parts = zip(*(t.split(num_slots) for t in (symbols, variance, sinr, missed, power)), strict=True)
+        return [Equalised(s, v, truth, error.sum() / total.sum()) for s, v, truth, error, total in parts]
 
     def noise_variance(self, snr_db: Sequence[float]) -> Tensor:
         """N0 at SNRs in dB, interference between symbols and carriers included, [len(snr_db)], float64."""

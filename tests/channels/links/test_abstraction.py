@@ -182,3 +182,11 @@ def test_what_the_abstraction_does_not_hold_for_is_refused_and_never_chosen(tabl
         assert adapt(spec, {"base": 0.01}, {"base": 60}, -30.0, [1]).classes["base"].mcs == 6
     else:
         assert link.error_probabilities([("base", 60)], 0.0, [1]).shape == (1, 1)
+
+
+@pytest.mark.parametrize("csi", ["perfect", "ls-cp"])
+def test_bursts_of_one_call_may_have_their_own_snrs(csi):
+    link = AbstractLink(LinkSpec(ofdm=OfdmSpec(csi=csi)))
+    burst = packets(("base", 60))
+    together = link.send([burst] * 3, [-10.0, 5.0, 20.0], [1, 1, 1])
+    assert together == [link.send([burst], snr, [1])[0] for snr in (-10.0, 5.0, 20.0)]

@@ -51,14 +51,6 @@ def test_channel_uses_of_a_segmented_packet():
     assert link.channel_uses([("base", 3000)]) == 3 * 2418 + 3 * 576
 
 
-def test_bits_per_channel_use_is_the_limit_of_large_packets():
-    link = DigitalLink(LinkSpec())
-    bits = 8 * 1_000_000
-    assert bits / link.channel_uses([("base", 1_000_000)]) == pytest.approx(
-        link.bits_per_channel_use("base"), rel=0.02
-    )
-
-
 def test_a_burst_is_the_same_alone_in_a_batch_and_in_another_order():
     link = DigitalLink(
         LinkSpec(classes={n: ClassSpec(mcs=9, harq_rounds=2) for n in ("critical", "base", "detail")})
@@ -283,3 +275,14 @@ def test_reports_count_the_decoders_iterations():
     assert (good.decodings, bad.decodings) == (4, 4)
     assert good.decoder_iterations <= 8
     assert bad.decoder_iterations == 4 * 20
+
+
+@pytest.mark.parametrize("csi", ["perfect", "ls-linear", "ls-cp"])
+def test_error_of_the_channel_estimate(csi):
+    spec = LinkSpec(channel=ChannelSpec(model="awgn"), ofdm=OfdmSpec(csi=csi))
+    link = DigitalLink(spec)
+    (delivery,) = link.send([packets(("base", 600))], 10.0, [1])
+    front_end = OfdmFrontEnd(spec.channel, spec.ofdm)
+    expected = float(front_end.error_variance(torch.tensor([0.1])).mean())
+    assert delivery.channel_nmse == pytest.approx(expected, rel=0.35)
+    assert (csi == "perfect") == (expected == 0)
