@@ -24,7 +24,8 @@ from rich.progress import track
 from torch import Tensor
 
 from semcom.contracts import Budget
-from semcom.networks.sam import tiny_sam
+from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.networks.sam import TinySegmenter
 from semcom.networks.u2net import U2NetP
 from semcom.picture import images
 from semcom.picture.pixels import to_pixels
@@ -50,7 +51,8 @@ class Models:
 
     def __init__(self) -> None:
         profile = Profile.open("tiny")
-        sam = tiny_sam(profile)
+        backbone = profile.build("backbone", EfficientNetLite0)
+        sam = profile.build("segmenter", TinySegmenter).sam(backbone)
         self.saliency = profile.build("saliency", U2NetP)
         self.extractor = FeatureExtractor(sam.image_encoder.backbone)
         self.segmenter = Segmenter(sam)

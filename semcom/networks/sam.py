@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from semcom.networks.blocks import Bottleneck
 from semcom.networks.efficientnet import FEATURE_CHANNELS, EfficientNetLite0, Features
-from semcom.profile import Profile
 
 TINY_IMAGE_SIZE = 384
 """Long side that the `tiny` variant resizes a picture to before it pads it to a square."""
@@ -158,16 +157,6 @@ class TinySegmenter(nn.Module):
         """The whole network. Its encoder reads pixels in [0,1], padded with black."""
         encoder: Any = TinyImageEncoder(backbone, self.neck)
         return Sam(encoder, self.prompt_encoder, self.mask_decoder, [0.0] * 3, [255.0] * 3).eval()
-
-
-def tiny_sam(profile: Profile) -> Sam:
-    """The `tiny` variant of a profile's parts `backbone` and `segmenter`.
-
-    Raises:
-        ProfileError: a part is missing, or its weights are not those of its configuration.
-    """
-    backbone = profile.build("backbone", EfficientNetLite0)
-    return profile.build("segmenter", TinySegmenter).sam(backbone)
 
 
 def published_sam(checkpoint: str | Path, variant: str | None = None) -> Sam:

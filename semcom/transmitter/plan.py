@@ -1,4 +1,4 @@
-"""A plan: a message before the quality of its HCI is settled: what would travel beside which HCI, and what it costs.
+"""A message before the quality of its HCI is settled: what would travel beside which HCI, at what cost.
 
 Sizes are enough to choose by, so that a message is made once, when everything is chosen. What depends on an
 HCI (its decoded picture, the latents of what it misses) is worked out once for each.

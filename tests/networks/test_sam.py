@@ -10,12 +10,17 @@ from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_
 from segment_anything.modeling import Sam
 
 from semcom.networks.efficientnet import EfficientNetLite0
-from semcom.networks.sam import SamError, TinySegmenter, mask_generator, published_sam, tiny_sam
+from semcom.networks.sam import SamError, TinySegmenter, mask_generator, published_sam
 from semcom.picture import images
 from semcom.picture.pixels import to_pixels
 from semcom.profile import Profile, ProfileError
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.segmenter import Segmenter
+
+
+def _tiny_sam(profile):
+    backbone = profile.build("backbone", EfficientNetLite0)
+    return profile.build("segmenter", TinySegmenter).sam(backbone)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,7 @@ def photo(sample_photo):
 
 @pytest.fixture(scope="module")
 def sam():
-    return tiny_sam(Profile.open("tiny"))
+    return _tiny_sam(Profile.open("tiny"))
 
 
 def test_tiny_is_sam(sam):
@@ -84,7 +89,7 @@ def test_automatic_masks(sam, photo):
 
 def test_a_profile_without_the_part_is_named():
     with pytest.raises(ProfileError, match="no part 'backbone'; it has other"):
-        tiny_sam(Profile("bare", Path(), {"other": ({}, {})}))
+        _tiny_sam(Profile("bare", Path(), {"other": ({}, {})}))
 
 
 def test_weights_of_another_width_are_refused():
@@ -97,7 +102,7 @@ def test_weights_of_another_width_are_refused():
         },
     )
     with pytest.raises(ProfileError, match="part segmenter does not fit its model"):
-        tiny_sam(profile)
+        _tiny_sam(profile)
 
 
 def test_checkpoints_are_refused_by_name(tmp_path):

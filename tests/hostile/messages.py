@@ -1,0 +1,180 @@
+"""Damaged and forged messages by seed, and a receiver without the cost of its networks that reads them.
+
+    python tests/hostile/messages.py --count 100000
+
+writes benchmarks/results/hostile_messages.json: how many messages of which kind were read, and how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from semcom.contracts import Budget
+from semcom.link import PerfectLink
+from semcom.message import Message, ReceivedMessage, ReceivedStream, Reconstruction
+from semcom.options import SemanticOptions
+from semcom.picture import images
+from semcom.receiver.chain import Receiver
+from semcom.semantic import SemanticSystem
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = (128, 96)
+"""Width and height of the picture sent."""
+KINDS = ("flip", "cut", "lengthen", "replace", "swap", "erase", "resize", "recount")
+
+
+class StubEnhancer:
+    """Shows everything that the enhancer is told, nothing else."""
+
+    def restore(self, hci, quality, detail, texture):
+        """[3,4h,4w]."""
+        told = hci + quality / 630 + 0.05 * detail.mean(0) + 0.01 * texture.mean(0)
+        return F.interpolate(told[None], scale_factor=4, mode="nearest")[0].clamp(0.05, 0.95)
+
+
+def stub_decoder(noisy, level, x0, guidance):
+    """Residual that shows caption, words and where key latents arrived."""
+    said = guidance.said
+    words = 0.001 * (1 + said.words.sum()) * said.has_words.sum()
+    text = 1e-6 * said.text.float().sum()
+    cells = F.interpolate(guidance.arrived.float(), x0.shape[-2:], mode="nearest")
+    return (words + text + 0.02 * cells).expand_as(x0)
+
+
+def stub_receiver(system: SemanticSystem) -> Receiver:
+    """The receiver of a system with stubs for its networks; coders and key transform are the real ones."""
+    parts = system._parts
+    return Receiver(
+        StubEnhancer(), stub_decoder, parts.transform, parts.tables, parts.coder, SemanticOptions()
+    )
+
+
+def full_message(system: SemanticSystem) -> Message:
+    """A message with every stream and key regions in the upper half."""
+    width, height = SIZE
+    photo = images.load(ROOT / "semcom" / "samples" / "coffee.png")[:, 150 : 150 + height, 200 : 200 + width]
+    mask = torch.zeros(height, width, dtype=torch.bool)
+    mask[: height // 2] = True
+    keyed = system.with_options(mask=mask, key_share=0.3)
+    return keyed.encode(photo.contiguous(), Budget.of_bpp(0.7, width, height))
+
+
+def mutated(received: ReceivedMessage, seed: int) -> tuple[ReceivedMessage, str]:
+    """A message with one to three of its streams changed, and the kinds of what was done."""
+    rng = np.random.default_rng(seed)
+    kinds = [KINDS[i] for i in rng.integers(0, len(KINDS), rng.integers(1, 4))]
+    for kind in kinds:
+        streams = list(received.streams)
+        place = int(rng.integers(len(streams)))
+        streams[place] = replace(streams[place], chunks=_changed(streams[place], kind, rng))
+        if kind == "swap":
+            other = int(rng.integers(len(streams)))
+            a, b = streams[place].chunks, streams[other].chunks
+            streams[place], streams[other] = (
+                replace(streams[place], chunks=b),
+                replace(streams[other], chunks=a),
+            )
+        received = replace(received, streams=tuple(streams))
+    return received, "+".join(sorted(set(kinds)))
+
+
+def _changed(stream: ReceivedStream, kind: str, rng: np.random.Generator) -> tuple[bytes | None, ...]:
+    chunks = list(stream.chunks)
+    if not chunks:
+        return ()
+    place = int(rng.integers(len(chunks)))
+    data = bytearray(chunks[place] or b"")
+    if kind == "erase":
+        chunks[place] = None
+    elif kind == "flip" and data:
+        for bit in rng.integers(0, 8 * len(data), rng.integers(1, 9)):
+            data[bit // 8] ^= 1 << (bit % 8)
+        chunks[place] = bytes(data)
+    elif kind == "cut":
+        chunks[place] = bytes(data[: rng.integers(0, len(data) + 1)])
+    elif kind == "lengthen":
+        chunks[place] = bytes(data) + rng.bytes(int(rng.integers(1, 5000)))
+    elif kind == "replace":
+        chunks[place] = rng.bytes(int(rng.integers(0, 600)))
+    elif kind == "resize" and stream.name == "header" and len(data) == 8:
+        word = int.from_bytes(data, "big") ^ (int(rng.integers(1, 1 << 28)) << 31)  # width and height
+        chunks[place] = word.to_bytes(8, "big")
+    elif kind == "recount":
+        chunks = (chunks * 9)[: int(rng.integers(0, 9 * len(chunks)))]
+    return tuple(chunks)
+
+
+def fault(result: Reconstruction) -> str | None:
+    """What is wrong with a reconstruction of any message of `SIZE`, or None."""
+    width, height = SIZE
+    if result.image.shape != (3, height, width):
+        return f"a picture of {tuple(result.image.shape)}"
+    if not bool(((result.image >= 0) & (result.image <= 1)).all()):
+        return "values outside 0 to 1"
+    if result.caption is not None and (len(result.caption) > 500 or not _printable(result.caption)):
+        return "a caption that cannot be printed"
+    return None
+
+
+def _printable(text: str) -> bool:
+    return all(ord(letter) >= 32 and not 127 <= ord(letter) < 160 for letter in text)
+
+
+def main() -> None:
+    """Reads damaged messages and writes what came of them."""
+    from semcom.provenance import provenance
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "hostile_messages.json")
+    arguments = parser.parse_args()
+    system = SemanticSystem()
+    receiver = stub_receiver(system)
+    (received,) = PerfectLink().send([full_message(system)], 0.0, [0])
+    faults: list[dict[str, object]] = []
+    notes: collections.Counter[str] = collections.Counter()
+    kinds: collections.Counter[str] = collections.Counter()
+    slowest, start = 0.0, time.perf_counter()
+    for seed in range(arguments.seed, arguments.seed + arguments.count):
+        message, kind = mutated(received, seed)
+        kinds.update(kind.split("+"))
+        began = time.process_time()
+        try:
+            result = receiver.decode(message)
+        except Exception as error:
+            faults.append({"seed": seed, "kinds": kind, "fault": repr(error)})
+            continue
+        slowest = max(slowest, time.process_time() - began)
+        notes.update(result.notes)
+        wrong = fault(result)
+        if wrong:
+            faults.append({"seed": seed, "kinds": kind, "fault": wrong})
+    document = {
+        "command": "python " + " ".join(sys.argv),
+        "messages": arguments.count,
+        "exceptions_or_wrong_pictures": len(faults),
+        "faults": faults[:20],
+        "slowest_seconds_cpu": round(slowest, 3),
+        "seconds": round(time.perf_counter() - start, 1),
+        "kinds": dict(sorted(kinds.items())),
+        "notes": dict(notes.most_common()),
+    }
+    arguments.out.write_text(json.dumps(document | provenance(), indent=1) + "\n")
+    sys.stdout.write(f"{arguments.count} messages, {len(faults)} faults, slowest {slowest:.2f} s\n")
+
+
+if __name__ == "__main__":
+    main()
