@@ -206,6 +206,13 @@ class SemanticOptions(BaseModel):
             return load_mask(self.mask)
         return None if self.mask is None else torch.from_numpy(self.mask.pixels())
 
+    def check_picture(self, width: int, height: int) -> None:
+        """Raises `ValueError` where a point, box or mask does not fit a picture of that size."""
+        self.prompts.check(width, height)
+        if self.key_mask is not None and self.key_mask.shape != (height, width):
+            drawn = f"{self.key_mask.shape[1]}x{self.key_mask.shape[0]}"
+            raise ValueError(f"mask: {drawn} pixels, the picture has {width}x{height}: give one of its size")
+
     def updated(self, **changes: Any) -> Self:
         """Options with some changed, checked again."""
         said = {name: getattr(self, name) for name in self.model_fields_set}

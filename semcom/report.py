@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from semcom.contracts import Budget, BudgetError
+from semcom.adaptation import Adapted
+from semcom.contracts import Budget, BudgetError, System
 from semcom.link import PerfectLink, Transmission
 from semcom.message import Reconstruction
 from semcom.metrics.psnr import psnr
@@ -21,24 +23,59 @@ from semcom.metrics.topk_agreement import topk_agreement
 from semcom.packets import bits_on_wire, bpp
 from semcom.picture import images
 from semcom.picture.pixels import to_pixels
+from semcom.profile import Profile
 from semcom.provenance import provenance
 from semcom.systems import build
 
 _PANEL_WIDTH = 480  # pixels; a montage is for looking, not for measuring
 _CAPTION_HEIGHT, _GAP = 26, 6
+_RIVAL = "avif"
 _KEY_COLOUR = torch.tensor([1.0, 0.45, 0.1]).view(3, 1, 1)
 
 
 def write_report(
-    folder: Path, photo: Tensor, result: Transmission, command: Mapping[str, Any]
+    folder: Path,
+    photo: Tensor,
+    result: Transmission,
+    command: Mapping[str, Any],
+    system: System,
+    adapted: Adapted,
+    trials: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Writes `reconstruction.png`, `montage.png` and `report.json`; returns what the JSON holds."""
+    """Writes `reconstruction.png`, `montage.png` and `report.json`; returns what the JSON holds.
+
+    Args:
+        folder: made where it is not there.
+        photo: [3,H,W] float in [0,1], the original.
+        result: of sending it.
+        command: what was asked for, as plain data; `image` is the photo's file.
+        system: that sent it.
+        adapted: how its MCSs were chosen.
+        trials: of several realisations, see `semcom.trials`.
+    """
     report = summary(photo, result, command)
+    report |= {
+        "image_sha256": sha256(Path(command["image"]).read_bytes()).hexdigest(),
+        **_made_by(system),
+        "mcs_reason": adapted.reason,
+        "expected_loss": dict(adapted.expected_loss),
+        "trials": None if trials is None else dict(trials),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     images.save(result.reconstruction.image, folder / "reconstruction.png")
-    montage(photo, result).save(folder / "montage.png")
+    title = f"{Path(command['image']).name}, {adapted.spec.channel.model} at {report['snr_db']:g} dB"
+    montage(photo, result, command["system"], title).save(folder / "montage.png")
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _made_by(system: System) -> dict[str, Any]:
+    """Profile with its hash and the precision that ran, of systems that have them."""
+    profile, options = getattr(system, "profile", None), getattr(system, "options", None)
+    if not isinstance(profile, Profile):
+        return {"profile": None, "precision": None}
+    precision = None if options is None else options.quantization
+    return {"profile": {"name": profile.name, "sha256": profile.sha256}, "precision": precision}
 
 
 def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,32 +120,40 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
     } | provenance()
 
 
-def montage(photo: Tensor, result: Transmission) -> Image.Image:
-    """Original, key regions if any, HCI, reconstruction, and an AVIF sent with the same number of bytes."""
-    reconstruction = result.reconstruction
+def montage(photo: Tensor, result: Transmission, system: str, title: str) -> Image.Image:
+    """Original, key regions if any, HCI, reconstruction, and an AVIF sent with the same number of bytes.
+
+    Under each picture that stands for the original are its bits per pixel and its PSNR.
+    """
+    reconstruction, rate = result.reconstruction, bpp(result.message)
     panels = [("original", photo)]
     if reconstruction.key_mask is not None and bool(reconstruction.key_mask.any()):
         panels.append(("key regions", _tinted(photo, reconstruction.key_mask)))
     if "hci" in reconstruction.parts:
         panels.append(("HCI as received", reconstruction.parts["hci"]))
-    panels.append((f"semcom, {bpp(result.message):.4f} bpp", reconstruction.image))
-    rival = _avif_of_same_size(photo, result)
+    panels.append((_figures(system, rate, reconstruction.image, photo), reconstruction.image))
+    rival = None if system == _RIVAL else _rival_of_same_size(photo, result)
     if rival is not None:
-        panels.append(("AVIF, same bytes, no loss", rival))
-    return _grid(panels, photo.shape[-1] / photo.shape[-2])
+        panels.append((_figures(f"{_RIVAL.upper()} without loss", *rival, photo), rival[1]))
+    return _grid(panels, photo.shape[-1] / photo.shape[-2], title)
 
 
-def _avif_of_same_size(photo: Tensor, result: Transmission) -> Tensor | None:
-    if not bpp(result.message):
-        return None  # analog: no bytes to match
-    system = build("avif")
-    budget = Budget.of_bpp(bpp(result.message), result.message.width, result.message.height)
+def _figures(name: str, rate: float, picture: Tensor, photo: Tensor) -> str:
+    return f"{name}: {rate:.4f} bpp, PSNR {psnr(picture[None], photo[None]).item():.2f} dB"
+
+
+def _rival_of_same_size(photo: Tensor, result: Transmission) -> tuple[float, Tensor] | None:
+    """Bits per pixel and picture; None where it cannot do with so few bytes, or values were sent."""
+    rate = bpp(result.message)
+    if rate == 0:
+        return None
+    system = build(_RIVAL)
     try:
-        message = system.encode(photo, budget)
+        message = system.encode(photo, Budget.of_bpp(rate, result.message.width, result.message.height))
     except BudgetError:
         return None
     (received,) = PerfectLink().send([message], 0.0, [0])
-    return system.decode(received).image
+    return bpp(message), system.decode(received).image
 
 
 def _share(received: Tensor | None) -> float | None:
@@ -143,16 +188,18 @@ def _tinted(photo: Tensor, key_mask: Tensor) -> Tensor:
     return photo * (1 - 0.45 * mask) + 0.45 * mask * _KEY_COLOUR
 
 
-def _grid(panels: list[tuple[str, Tensor]], aspect: float) -> Image.Image:
-    """Panels in rows of three, each with its caption above."""
-    columns, height = 3, round(_PANEL_WIDTH / aspect)
-    rows = -(-len(panels) // columns)
+def _grid(panels: list[tuple[str, Tensor]], aspect: float, title: str) -> Image.Image:
+    """Panels in rows of at most three, all full, each with its caption below."""
+    columns = len(panels) if len(panels) <= 3 else 2 if len(panels) == 4 else 3
+    height, rows = round(_PANEL_WIDTH / aspect), -(-len(panels) // columns)
     cell = (_PANEL_WIDTH + _GAP, height + _CAPTION_HEIGHT + _GAP)
-    sheet = Image.new("RGB", (columns * cell[0] + _GAP, rows * cell[1] + _GAP), "white")
+    size = (columns * cell[0] + _GAP, rows * cell[1] + _GAP + _CAPTION_HEIGHT)
+    sheet = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    draw.text((_GAP, 3), title, fill="black", font=font)
     for index, (caption, picture) in enumerate(panels):
-        x, y = _GAP + index % columns * cell[0], _GAP + index // columns * cell[1]
+        x, y = _GAP + index % columns * cell[0], _CAPTION_HEIGHT + _GAP + index // columns * cell[1]
         panel = Image.fromarray(to_pixels(picture)).resize((_PANEL_WIDTH, height), Image.Resampling.LANCZOS)
-        draw.text((x, y + 3), caption, fill="black", font=font)
-        sheet.paste(panel, (x, y + _CAPTION_HEIGHT))
+        sheet.paste(panel, (x, y))
+        draw.text((x, y + height + 3), caption, fill="black", font=font)
     return sheet

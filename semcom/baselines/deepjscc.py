@@ -31,7 +31,8 @@ class DeepJSCCSystem:
     """
 
     def __init__(self, profile: str | Path = "deepjscc") -> None:
-        self._codec = Profile.open(profile).build("codec", DeepJSCC)
+        self.profile = Profile.open(profile)
+        self._codec = self.profile.build("codec", DeepJSCC)
 
     @torch.inference_mode()
     def encode(self, image: Tensor, budget: Budget) -> Message:

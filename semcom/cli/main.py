@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from semcom.cli.bench import bench_app
 from semcom.cli.channels import channels_app
-from semcom.cli.send import send
+from semcom.cli.send import SendCommand
 from semcom.cli.sweep import report, sweep_app
 from semcom.cli.train import train
 
@@ -15,7 +17,28 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command()(send)
+
+
+def _show_version(wished: bool) -> None:
+    if wished:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(cls=SendCommand)
+def send() -> None:
+    """Send a photo over a simulated channel and rebuild it."""
+
+
 app.add_typer(sweep_app, name="sweep")
 app.command()(report)
 app.add_typer(channels_app, name="channels")

@@ -1,235 +1,193 @@
-"""`semcom send`: one photo over one channel realisation, with everything it cost."""
+"""`semcom send`: one photo over a channel, with everything it cost."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from semcom.cli.derived import LazyCommand, choice, command_of, field_parameters, given, parameter
 from semcom.cli.errors import one_line_errors
-from semcom.cli.specs import link_spec, read_yaml
-from semcom.receiver.precision import Quantization
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from semcom.contracts import Budget, Link
+    from semcom.adaptation import Adapted
+    from semcom.cli.request import Request
+    from semcom.contracts import Link, System
 
 
-class Csi(enum.StrEnum):
-    """How the receiver learns the channel."""
+class SendCommand(LazyCommand):
+    """Its options are its own, those of the channel, and those of the semantic system."""
 
-    LINEAR = "ls-linear"
-    NEAREST = "ls-nearest"
-    LMMSE = "lmmse"
-    PERFECT = "perfect"
-
-
-class Rate(enum.StrEnum):
-    """The keys of `semcom.rates.RATES`."""
-
-    LOW = "low"
-    MID = "mid"
-    HIGH = "high"
+    @staticmethod
+    def build() -> Callable[..., None]:
+        """The command's function."""
+        return command_of(_run, list(_parameters()))
 
 
-class Objective(enum.StrEnum):
-    """Of the search at the sender; the keys of `semcom.transmitter.objective.OBJECTIVES`."""
+def _parameters() -> Iterator[inspect.Parameter]:
+    from channels.spec import ChannelSpec, OfdmSpec
+    from semcom.cli.request import CHANNEL_FIELDS, OFDM_FIELDS
+    from semcom.options import SemanticOptions
+    from semcom.rates import RATES
+    from semcom.systems import SEMANTIC, names
 
-    BALANCED = "balanced"
-    DISTS = "dists"
-    LPIPS = "lpips"
-    PSNR = "psnr"
+    sizes = "Photo, sides of 64 to 8192 pixels."
+    yield inspect.Parameter(
+        "image",
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=Annotated[Path, typer.Argument(help=sizes, show_default=False)],
+    )
+    yield parameter("system", str, SEMANTIC, f"What sends the photo: {', '.join(names())}.")
+    yield parameter("snr_db", float, 15.0, "Es/N0 per resource element in dB.", "Channel")
+    fields = ChannelSpec.model_fields
+    info = "Channel model: awgn, rayleigh, tdl-a, cdl-c, uma, …; see semcom channels list."
+    yield parameter("channel", str, fields["model"].default, info, "Channel")
+    numbers = {field: name for field, name in CHANNEL_FIELDS.items() if field != "model"}
+    yield from field_parameters(ChannelSpec, "Channel", numbers)
+    yield from field_parameters(OfdmSpec, "Channel", OFDM_FIELDS)
+    info = "YAML link specification instead of these."
+    yield parameter("link", Path | None, None, info, "Channel")
+    info = (
+        "auto: the fastest that this SNR and channel carry; an index for all classes; or class=index,… such "
+        "as critical=5,base=12, the others auto. By default auto, unless a link file names classes."
+    )
+    yield parameter("mcs", str | None, None, info, "Channel")
+    values = ", ".join(f"{value:g}" for value in RATES.values())
+    yield parameter("rate", choice("Rate", list(RATES)), "mid", f"{values} bpp.", "Budget")
+    info = "Bits on the wire per pixel instead of --rate: the MCS decides what they cost."
+    yield parameter("bpp", float | None, None, info, "Budget")
+    info = "Channel uses / (3·H·W) instead of --rate: the MCS decides how many bits they carry."
+    yield parameter("cbr", float | None, None, info, "Budget")
+    info = "Channel realisations; more than one print how the results spread."
+    yield parameter("trials", int, 1, info, "Result")
+    yield parameter("seed", int, 1, "Of the channel realisation and the noise.", "Result")
+    yield parameter("out", Path, Path("out"), "Folder for the results.", "Result")
+    info = "NAME=VALUE of another system; repeatable."
+    yield parameter("option", list[str], [], info, "Result")
+    yield from field_parameters(SemanticOptions, "Semantic system")
 
 
-def send(
-    image: Annotated[Path, typer.Argument(help="Photo, 64×64 to 4096×4096 pixels.")],
-    snr_db: Annotated[float, typer.Option(help="Es/N0 per resource element in dB.")] = 15.0,
-    channel: Annotated[str, typer.Option(help="awgn, rayleigh, tdl-a … tdl-e, …")] = "tdl-a",
-    delay_spread_ns: Annotated[float, typer.Option(help="RMS delay spread in ns.")] = 100.0,
-    speed_kmh: Annotated[float, typer.Option(help="Speed of the terminal in km/h.")] = 3.0,
-    csi: Annotated[Csi, typer.Option(help="Channel knowledge at the receiver.")] = Csi.LINEAR,
-    link: Annotated[
-        Path | None, typer.Option(help="YAML link specification instead of the four channel options.")
-    ] = None,
-    rate: Annotated[Rate, typer.Option(help="Budget: 0.018, 0.030 or 0.048 bpp.")] = Rate.MID,
-    bpp: Annotated[
-        float | None, typer.Option(help="Budget in bits on the wire per pixel instead of --rate.")
-    ] = None,
-    cbr: Annotated[
-        float | None, typer.Option(help="Budget in channel uses / (3·H·W) instead of --rate.")
-    ] = None,
-    key_area: Annotated[
-        float | None,
-        typer.Option(
-            help="Largest share of the picture in key regions; 0.12 by default, 0.3 of what you point at.",
-            min=0,
-            max=1,
-        ),
-    ] = None,
-    key_share: Annotated[
-        float | None,
-        typer.Option(
-            help="Largest share that the key stream may take from the HCI; 0.25 of what you point at.",
-            min=0,
-            max=1,
-        ),
-    ] = None,
-    points: Annotated[
-        list[str] | None, typer.Option(help="x,y in pixels of an object that is to be key; repeatable.")
-    ] = None,
-    boxes: Annotated[
-        list[str] | None, typer.Option(help="x0,y0,x1,y1 in pixels around such an object; repeatable.")
-    ] = None,
-    key_class: Annotated[
-        str | None, typer.Option(help="What is to be key: an ImageNet class or a word such as dog.")
-    ] = None,
-    mask: Annotated[
-        Path | None, typer.Option(help="Picture of the photo's size, bright where it is to be key.")
-    ] = None,
-    card: Annotated[bool, typer.Option(help="Send the colour card that stands in for a lost HCI.")] = True,
-    texture: Annotated[bool, typer.Option(help="Send how much fine detail there is where.")] = True,
-    caption: Annotated[
-        str, typer.Option(help="auto, none, background (of what is not key), or your own caption.")
-    ] = "auto",
-    num_words: Annotated[int, typer.Option(help="Pseudo-words to send.", min=0, max=64)] = 16,
-    effort: Annotated[
-        int,
-        typer.Option(
-            help="Search at the sender: 0 none, 1 settings (about 10 s), 2 shapes the picture (minutes); "
-            "the result is cached.",
-            min=0,
-            max=2,
-        ),
-    ] = 0,
-    objective: Annotated[
-        Objective, typer.Option("--for", help="What efforts 1 and 2 ask for.")
-    ] = Objective.BALANCED,
-    steps: Annotated[int, typer.Option(help="Steps of the diffusion decoder.", min=1, max=8)] = 1,
-    quantization: Annotated[
-        Quantization,
-        typer.Option(help="Precision of the receiver's networks; auto: what is exact and fast here."),
-    ] = Quantization.AUTO,
-    adapters: Annotated[
-        bool, typer.Option(help="Use the profile's LoRA adapters; --no-adapters is for ablations.")
-    ] = True,
-    profile: Annotated[str, typer.Option(help="Profile name or folder.")] = "tiny",
-    seed: Annotated[int, typer.Option(help="Of the channel realisation and the noise.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
-) -> None:
-    """Send a photo over a simulated channel and rebuild it."""
-    from rich.console import Console
+def _run(ctx: typer.Context, values: Mapping[str, Any]) -> None:
+    from semcom.cli import tables
 
-    console = Console()
-    with one_line_errors(), _stages(6) as announce:
-        announce("reading the photo")
+    with one_line_errors(), _stages() as announce:
+        announce("checking the options")
+        from semcom.cli.request import Request
+
+        request = Request.of({name: _plain(value) for name, value in values.items()}, given(ctx))
+        announce("loading PyTorch")
+        import torch
+
         from semcom.picture import images
 
-        photo = images.load(image)
-        announce("loading the models")
-        options = {
-            "channel": {"model": channel, "delay_spread_ns": delay_spread_ns, "speed_kmh": speed_kmh},
-            "ofdm": {"csi": csi.value},
-        }
-        spec = link_spec(options if link is None else read_yaml(link))
-        from channels.links.digital import DigitalLink
-        from semcom.link import ChannelLink, transmit
-        from semcom.report import write_report
-        from semcom.semantic import SemanticSystem
+        photo = images.load(request.image)
+        system = _system(request, photo)
+        announce("choosing the MCS and encoding")
+        with torch.no_grad():
+            adapted = _adapted(request, system, photo)
+            report, texts = _transmit(request, system, photo, adapted, announce)
+    tables.print_report(report, texts)
 
-        carrier = ChannelLink(DigitalLink(spec))
-        system = SemanticSystem(
-            profile,
-            key_area=key_area,
-            key_share=key_share,
-            mask=mask,
-            points=points or (),
-            boxes=boxes or (),
-            key_class=key_class,
-            card=card,
-            texture=texture,
-            caption=caption,
-            num_words=num_words,
-            effort=effort,
-            objective=objective.value,
-            steps=steps,
-            quantization=quantization.value,
-            adapters=adapters,
+
+def _plain(value: Any) -> Any:
+    from semcom.cli.derived import plain
+
+    return plain(value)
+
+
+def _system(request: Request, photo: Tensor) -> System:
+    """The system, after what can be checked before its networks are built. Raises `ValueError`."""
+    from semcom.options import SemanticOptions
+    from semcom.systems import SEMANTIC, build
+
+    if request.system == SEMANTIC:
+        SemanticOptions(**request.options).check_picture(photo.shape[-1], photo.shape[-2])
+    return build(request.system, **request.options)
+
+
+def _adapted(request: Request, system: System, photo: Tensor) -> Adapted:
+    from semcom.adaptation import McsWish, adapt_message
+    from semcom.contracts import BudgetError
+
+    height, width = photo.shape[-2:]
+    wish = {name: c.mcs for name, c in request.spec.classes.items()} if request.mcs == "link" else request.mcs
+    try:
+        return adapt_message(
+            system,
+            photo,
+            request.spec,
+            lambda link: request.budget(width, height, link),
+            request.snr_db,
+            McsWish.parse(wish),
         )
-        system.announce = partial(announce, advance=0)
-        budget = _budget(photo, carrier, rate.value, bpp, cbr)
-        result = transmit(photo, system, carrier, budget, snr_db, seed, announce)
-        announce("writing the report")
-        command = {"image": str(image), "snr_db": snr_db, "seed": seed, "link": spec.model_dump(mode="json")}
-        report = write_report(out, photo, result, command)
-    _print(console, report, out)
+    except BudgetError as error:
+        raise ValueError(_too_small(request, error.smallest, width, height)) from error
+
+
+def _too_small(request: Request, smallest: int, width: int, height: int) -> str:
+    """The refusal in the unit and with the option that the user has."""
+    import math
+
+    bits = request.unit == "bpp"
+    scale, unit = (8 / (width * height), "bytes") if bits else (1 / (3 * width * height), "channel uses")
+    enough = math.ceil(smallest * scale * 1e5) / 1e5
+    have = int(request.amount / scale)
+    return (
+        f"{request.amount:g} {request.unit} of {width}x{height} pixels are {have} {unit}; the smallest "
+        f"message takes {smallest}: try --{request.unit} {enough:g}"
+    )
+
+
+def _transmit(
+    request: Request, system: System, photo: Tensor, adapted: Adapted, announce: Callable[[str], object]
+) -> tuple[dict[str, Any], list[str]]:
+    import sys
+
+    from channels.links.digital import DigitalLink
+    from semcom.link import ChannelLink, Transmission
+    from semcom.report import write_report
+    from semcom.seeds import derive
+    from semcom.trials import spread
+
+    announce("crossing the channel")
+    link: Link = ChannelLink(DigitalLink(adapted.spec))
+    seeds = [request.seed, *(derive(request.seed, "send", i) for i in range(1, request.trials))]
+    received = link.send([adapted.message] * len(seeds), request.snr_db, seeds)
+    announce("rebuilding the picture")
+    result = Transmission(adapted.message, received[0], system.decode(received[0]))
+    command = request.described() | {"line": ["semcom", *sys.argv[1:]]}
+    trials = spread(system, photo, received) if request.trials > 1 else None
+    announce("writing the report")
+    report = write_report(request.out, photo, result, command, system, adapted, trials)
+    height, width = photo.shape[-2:]
+    budget = request.budget(width, height, ChannelLink(DigitalLink(adapted.spec)))
+    from semcom.packets import packet_sizes
+
+    used = budget.cost(packet_sizes(adapted.message))
+    texts = [f"budget: {used} of {budget.limit} {budget.unit} used"]
+    if used < 0.5 * budget.limit:
+        texts[0] += "; the finest message takes no more"
+    files = ("montage.png", "reconstruction.png", "report.json")
+    return report, [*texts, f"pictures and report in {', '.join(str(request.out / name) for name in files)}"]
 
 
 @contextmanager
-def _stages(total: int) -> Iterator[Callable[..., None]]:
-    """A progress bar on stderr with one step per announced stage; gone when the command ends."""
+def _stages() -> Iterator[Callable[[str], None]]:
+    """Shows the stage that runs and the time so far on stderr; gone when the command ends."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("starting", total=total, completed=-1)
+        task = progress.add_task("starting", total=None)
 
-        def announce(stage: str, advance: int = 1) -> None:
-            progress.update(task, description=stage, advance=advance)
+        def announce(stage: str) -> None:
+            progress.update(task, description=stage)
 
         yield announce
-
-
-def _budget(photo: Tensor, link: Link, rate: str, bpp: float | None, cbr: float | None) -> Budget:
-    from semcom.contracts import Budget
-    from semcom.rates import RATES
-
-    height, width = photo.shape[-2:]
-    if cbr is not None:
-        return Budget.of_cbr(cbr, width, height, link)
-    return Budget.of_bpp(RATES[rate] if bpp is None else bpp, width, height)
-
-
-def _print(console: Any, report: dict[str, Any], out: Path) -> None:
-    from rich.table import Table
-
-    streams = Table(
-        "stream", "class", "packets", "lost", "bits", "bpp", title="On the wire", title_justify="left"
-    )
-    for row in report["streams"]:
-        streams.add_row(
-            row["name"],
-            row["class"],
-            str(row["packets"]),
-            str(row["lost"]),
-            str(row["bits"]),
-            f"{row['bpp']:.5f}",
-        )
-    total = [str(report["bits"]), f"{report['bpp']:.5f}"]
-    streams.add_row("total", "", str(report["packets"]), str(report["lost"]), *total, style="bold")
-    classes = Table("class", "MCS", "modulation", "rate", "packets", "lost", "channel uses", "SINR")
-    classes.title, classes.title_justify = "Over the air", "left"
-    for name, row in report["classes"].items():
-        scheme = ("analog", "", "")
-        if "mcs" in row:
-            scheme = (str(row["mcs"]), row["modulation"], f"{row['code_rate']:.3f}")
-        counts = (str(row["packets"]), str(row["lost"]), str(row["channel_uses"]))
-        classes.add_row(name, *scheme, *counts, f"{row['effective_sinr_db']:.1f} dB")
-    console.print(streams, classes, sep="\n")
-    console.print(
-        f"channel uses {report['channel_uses']} (pilots included)  CBR {report['cbr']:.5f}  "
-        f"SNR {report['snr_db']:g} dB  PSNR {report['psnr']:.2f} dB  SSIM {report['ssim']:.4f}"
-    )
-    if report["caption"] is not None:
-        console.print(f"caption: {report['caption']}", markup=False)
-    for note in report["notes"]:
-        console.print(f"note: {note}", style="yellow")
-    console.print(
-        f"pictures and report in {out / 'montage.png'}, {out / 'reconstruction.png'}, {out / 'report.json'}"
-    )

@@ -37,7 +37,7 @@ def test_send_writes_pictures_and_report(tile, tmp_path):
     with Image.open(out / "reconstruction.png") as picture:
         assert picture.size == (192, 144)
     with Image.open(out / "montage.png") as montage:
-        assert montage.width > 3 * 480
+        assert montage.width > 2 * 480
     assert report["bits"] == sum(row["bits"] for row in report["streams"])
     assert report["bpp"] == pytest.approx(report["bits"] / (192 * 144))
     assert report["bpp"] <= 0.2
@@ -45,6 +45,10 @@ def test_send_writes_pictures_and_report(tile, tmp_path):
     assert report["cbr"] == pytest.approx(report["channel_uses"] / (3 * 192 * 144))
     assert {"psnr", "ssim", "commit", "versions", "cores"} <= report.keys()
     assert report["command"]["seed"] == 3
+    assert report["command"]["options"]["caption"] == "Kaffee ☕"
+    assert report["command"]["options"]["num_words"] == 16
+    assert report["profile"]["name"] == "tiny" and len(report["profile"]["sha256"]) == 64
+    assert report["precision"] in ("fp32", "bf16", "int8", "nf4")
     letters = "".join(report["detail_map"])
     assert len(letters) == 12 * 9
     assert letters.count("R") / len(letters) == pytest.approx(report["received_share"])
@@ -110,9 +114,23 @@ def test_a_bad_file_is_one_line_and_exit_code_2(make, tmp_path):
     ("arguments", "named"),
     [
         (("--channel", "tdl-z"), "tdl-z"),
-        (("--speed-kmh", "5000"), "speed_kmh"),
-        (("--snr-db", "nan"), "snr_db"),
-        (("--bpp", "0.0001"), "smallest"),
+        (("--speed-kmh", "5000"), "--speed-kmh"),
+        (("--snr-db", "nan"), "--snr-db"),
+        (("--key-share", "5"), "--key-share"),
+        (("--channel", "rayliegh"), "did you mean 'rayleigh'"),
+        (("--system", "avfi"), "did you mean 'avif'"),
+        (("--system", "avif", "--num-words", "3"), "--num-words"),
+        (("--link", "any.yaml", "--speed-kmh", "3"), "--link and --speed-kmh exclude each other"),
+        (("--bpp", "0.1", "--cbr", "0.1"), "--bpp and --cbr exclude each other"),
+        (("--rate", "low", "--cbr", "0.1"), "--rate and --cbr exclude each other"),
+        (("--mcs", "29"), "--mcs"),
+        (("--mcs", "critcal=3"), "critcal"),
+        (("--mcs", "fast"), "--mcs"),
+        (("--seed", "-1"), "--seed"),
+        (("--trials", "0"), "--trials"),
+        (("--key-class", "unicornzz"), "unicornzz"),
+        (("--boxes", "1,2,3"), "--boxes"),
+        (("--option", "quality"), "NAME=VALUE"),
         (("--bpp", "nan"), "bpp"),
         (("--cbr", "-1"), "cbr"),
         (("--profile", "nothing"), "nothing"),
@@ -127,6 +145,135 @@ def test_bad_options_are_one_line_and_exit_code_2(arguments, named, tile, tmp_pa
     assert len(lines) == 1, run.stderr
     assert named in lines[0]
     assert not out.exists()
+
+
+HEAVY = {"torch", "torchvision", "sionna", "PIL", "numba", "diffusers", "transformers"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--snr-db", "nan"),
+        ("--bpp", "-1"),
+        ("--key-class", "unicornzz"),
+        ("--boxes", "1,2,3"),
+        ("--mcs", "x"),
+    ],
+)
+def test_options_are_checked_before_anything_heavy_is_imported(arguments, tile):
+    code = (
+        "import sys; from semcom.cli.main import app\n"
+        "try: app()\n"
+        "except SystemExit as end: print(end.code, *sorted(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, "send", str(tile), *arguments]
+    status, *loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert status == "2"
+    assert not HEAVY & set(loaded)
+
+
+def test_a_budget_too_small_is_refused_in_the_unit_asked_for(tile, tmp_path):
+    run = semcom("send", tile, "--bpp", "0.001", "--out", tmp_path / "out")
+    assert run.returncode == 2
+    enough = float(run.stderr.split("try --bpp ")[1])
+    assert 0.001 < enough < 0.05
+
+
+def test_out_that_is_a_file_is_refused_before_work(tile, tmp_path):
+    (tmp_path / "file").touch()
+    run = semcom("send", tile, "--out", tmp_path / "file")
+    assert run.returncode == 2
+    assert "give a folder" in run.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("version",)])
+def test_version(arguments):
+    from semcom import __version__
+
+    run = semcom(*arguments)
+    assert (run.returncode, run.stdout.strip()) == (0, __version__)
+
+
+def test_python_m_semcom():
+    run = subprocess.run(
+        [sys.executable, "-m", "semcom", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "send" in run.stdout
+
+
+def test_every_option_of_the_semantic_system_is_an_option_of_send():
+    from semcom.options import SemanticOptions
+
+    shown = semcom("send", "--help").stdout
+    for name in SemanticOptions.model_fields:
+        assert "--" + name.replace("_", "-") in shown
+
+
+@pytest.fixture(scope="module")
+def sent(tile, tmp_path_factory):
+    """The same photo as AVIF at three SNRs and on the flat channel, at one number of bits."""
+    results = {}
+    for snr in ("20", "5", "-5"):
+        out = tmp_path_factory.mktemp("sent")
+        command = (
+            "--system",
+            "avif",
+            "--bpp",
+            "0.2",
+            "--channel",
+            "rayleigh",
+            "--snr-db",
+            snr,
+            "--trials",
+            "3",
+        )
+        run = semcom("send", tile, *command, "--out", out)
+        assert run.returncode == 0, run.stderr
+        results[float(snr)] = run.stdout, json.loads((out / "report.json").read_text())
+    return results
+
+
+def test_another_snr_is_another_mcs_and_other_channel_uses(sent):
+    reports = {snr: report for snr, (_, report) in sent.items()}
+    mcs = {snr: report["classes"]["base"]["mcs"] for snr, report in reports.items()}
+    assert mcs[20] > mcs[5] >= mcs[-5] == 0
+    assert reports[20]["channel_uses"] < reports[5]["channel_uses"]
+    assert len({report["bits"] for report in reports.values()}) == 1
+
+
+def test_the_choice_is_printed_with_its_reason_and_what_was_expected(sent):
+    printed, report = sent[20.0]
+    assert report["mcs_reason"] in " ".join(printed.split())
+    assert report["expected_loss"]["base"] <= 0.05
+    assert sent[-5.0][1]["expected_loss"]["base"] > 0.05
+
+
+def test_the_report_says_all_that_a_repetition_needs(sent, tile):
+    from hashlib import sha256
+
+    report = sent[20.0][1]
+    assert report["image_sha256"] == sha256(tile.read_bytes()).hexdigest()
+    command = report["command"]
+    assert command["line"][:2] == ["semcom", "send"] and "--trials" in command["line"]
+    assert (command["system"], command["budget"], command["mcs"]) == ("avif", {"bpp": 0.2}, "auto")
+    assert command["link"]["channel"]["model"] == "rayleigh"
+    assert report["trials"]["trials"] == 3
+    assert {"commit", "versions", "machine", "threads"} <= report.keys()
+
+
+def test_tables_fit_eighty_columns(tile, tmp_path):
+    command = [sys.executable, "-m", "semcom", "send", str(tile), "--system", "webp", "--bpp", "0.3"]
+    run = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "80"},
+    )
+    tables = [line for line in run.stdout.splitlines() if line and line[0] in "┃│┏└"]
+    assert tables
+    assert all(len(line) <= 80 for line in tables)
+    assert "…" not in "".join(tables)
 
 
 @pytest.mark.parametrize("module", ["semcom", "semcom.cli.main", "channels"])
