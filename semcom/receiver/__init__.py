@@ -1,6 +1,3 @@
 """From a received message to a picture."""
 
-import logging
-
-# When imported, bitsandbytes looks for an optional kernel on a model hub and warns where there is none.
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+import semcom.networks  # noqa: F401  # before bitsandbytes, to which it is told what not to say
