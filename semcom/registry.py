@@ -11,11 +11,12 @@ Nothing is imported before it is asked for, so that lists of names cost nothing.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from pkgutil import iter_modules
+from pathlib import Path
 from typing import Any
 
 
@@ -78,9 +79,16 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}; {hint}: {', '.join(known)}"
 
 
-def modules(package: str) -> list[str]:
-    """Names of a package's modules, in alphabetical order, none of them imported."""
-    return sorted(info.name for info in iter_modules(import_module(package).__path__))
+@cache
+def marked(package: str, attribute: str) -> dict[str, str]:
+    """`module:attribute` of each module of a package that has a line `attribute = …`, by the module's name.
+
+    None of the modules is imported, because some need packages that aren't there.
+    """
+    mark = re.compile(rf"^{attribute}\b.*=", re.MULTILINE)
+    folder = Path(str(import_module(package).__file__)).parent
+    found = (path.stem for path in sorted(folder.glob("*.py")) if mark.search(path.read_text("utf-8")))
+    return {name: f"{package}.{name}:{attribute}" for name in found}
 
 
 @cache

@@ -1,8 +1,8 @@
 """Systems by name: the keys of the command line and of scenario files.
 
-Built in are the semantic one, two learned baselines, and one for every codec in `semcom.baselines.codecs`;
-packages register more as entry points: a whole system in the group `semcom.systems`, a classical codec (see
-`semcom.baselines.codec.Codec`) in `semcom.codecs`.
+Built in are the semantic one, every file of `semcom.baselines` that has a line `SYSTEM = …`, and every codec in
+`semcom.baselines.codecs`, whose file has a `CODEC`; the name is the file's. Packages register more as entry
+points: a whole system in the group `semcom.systems`, a codec (`semcom.baselines.codec.Codec`) in `semcom.codecs`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from semcom.contracts import System
-from semcom.registry import Registry, modules, unknown
+from semcom.registry import Registry, marked, unknown
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -23,17 +23,9 @@ SEMANTIC = "semantic"
 SYSTEMS = Registry(
     "system",
     "semcom.systems",
-    {
-        SEMANTIC: "semcom.semantic:SemanticSystem",
-        "deepjscc": "semcom.baselines.deepjscc:DeepJSCCSystem",
-        "compressai": "semcom.baselines.compressai:CompressAISystem",
-    },
+    lambda: {SEMANTIC: "semcom.semantic:SemanticSystem"} | marked("semcom.baselines", "SYSTEM"),
 )
-CODECS = Registry(
-    "codec",
-    "semcom.codecs",
-    lambda: {name: f"semcom.baselines.codecs.{name}:CODEC" for name in modules("semcom.baselines.codecs")},
-)
+CODECS = Registry("codec", "semcom.codecs", lambda: marked("semcom.baselines.codecs", "CODEC"))
 
 
 def names() -> list[str]:

@@ -148,3 +148,6 @@ def _load(architecture: Any, path: Path) -> Any:
         raise ValueError(f"checkpoint {path} is not one of {architecture.__name__}: {reason}") from error
     model.requires_grad_(False).eval().update()
     return model
+
+
+SYSTEM = CompressAISystem

@@ -85,3 +85,6 @@ def _affordable(budget: Budget, height: int, width: int) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if cost(middle) <= budget.limit else (low, middle - 1)
     return low
+
+
+SYSTEM = DeepJSCCSystem
