@@ -1,8 +1,8 @@
 """Systems by name: the keys of the command line and of scenario files.
 
-Built in are the semantic one, every file of `semcom.baselines` that has a line `SYSTEM = …`, and every codec in
-`semcom.baselines.codecs`, whose file has a `CODEC`; the name is the file's. Packages register more as entry
-points: a whole system in the group `semcom.systems`, a codec (`semcom.baselines.codec.Codec`) in `semcom.codecs`.
+Built in are the semantic one, every file of `semcom.baselines` that has a line `SYSTEM = …`, and every file of
+`semcom.baselines.codecs` with a `CODEC`; the name is the file's. Packages register more as entry points: a whole
+system in the group `semcom.systems`, a codec (`semcom.baselines.codec.Codec`) in `semcom.codecs`.
 """
 
 from __future__ import annotations
