@@ -1,7 +1,7 @@
 """Systems by name: the keys of the command line and of scenario files.
 
-Built in are the semantic one, every file of `semcom.baselines` that has a line `SYSTEM = …`, and every file of
-`semcom.baselines.codecs` with a `CODEC`; the name is the file's. Packages register more as entry points: a whole
+Built in are the semantic one, every file of `semcom.baselines` with a line `SYSTEM = …`, and every file of
+`semcom.baselines.codecs` with a `CODEC`; the name is the file's. Packages register more as entry points: a
 system in the group `semcom.systems`, a codec (`semcom.baselines.codec.Codec`) in `semcom.codecs`.
 """
 
