@@ -14,6 +14,8 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from semcom.registry import unknown
+
 if TYPE_CHECKING:
     from semcom.train.training_run import TrainingRun
 
@@ -43,7 +45,7 @@ def _stage(name: str) -> Callable[[TrainingRun], None]:
         if entry.name == name:
             return entry.load()
     if name not in stage_names():
-        raise ValueError(f"unknown stage {name!r}; known: {', '.join(stage_names())}")
+        raise ValueError(unknown("stage", name, stage_names()))
     return import_module(f"semcom.train.stages.{name}").train
 
 
