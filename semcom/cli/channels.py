@@ -25,10 +25,18 @@ def list_models() -> None:
 
 @channels_app.command("describe")
 def describe_spec(
-    spec: Annotated[Path | None, typer.Argument(help="YAML file; the default link without one.")] = None,
+    spec: Annotated[
+        str | None,
+        typer.Argument(help="YAML file, or name of a channel model; the default link without one."),
+    ] = None,
 ) -> None:
     """Describe a link specification in plain words and units."""
     with one_line_errors():
         from channels.describe import describe
+        from channels.propagation.registry import names
 
-        typer.echo(describe(link_spec({} if spec is None else read_yaml(spec))))
+        named = spec is not None and spec.lower() in names()
+        fields = (
+            {"channel": {"model": spec.lower()}} if spec and named else read_yaml(Path(spec)) if spec else {}
+        )
+        typer.echo(describe(link_spec(fields)))

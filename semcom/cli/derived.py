@@ -143,7 +143,8 @@ def _typed(name: str, annotation: Any) -> Any:
     if get_origin(kind) is tuple:
         return list[str]
     if get_origin(kind) is Literal:
-        kind = choice(name, [str(value) for value in get_args(kind)])
+        values = get_args(kind)
+        kind = int if isinstance(values[0], int) else choice(name, [str(value) for value in values])
     return kind | None if optional else kind
 
 

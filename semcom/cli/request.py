@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semcom.cli.derived import exclusive, flag, plain, refusal
+from semcom.files import check_folder
 from semcom.rates import RATES
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ class Request:
         amount = RATES[plain(values["rate"])] if values[unit] is None else float(values[unit])
         if not 0 < amount < math.inf:
             raise ValueError(f"{flag(unit)}: must be a positive number, not {amount:g}")
-        _writable_folder(values["out"])
+        try:
+            check_folder(values["out"])
+        except ValueError as error:
+            raise ValueError(f"--out: {error}") from error
         options = _options(values, named)
         spec, mcs = _link(values, named)
         _check_picture(values["image"])
@@ -193,11 +197,11 @@ def _channel(name: str) -> str:
     """A channel model's name in any case. Raises `ValueError` with the nearest one."""
     import difflib
 
-    from channels.describe import MODELS
+    from channels.propagation.registry import names
 
-    if name.lower() in MODELS:
+    if name.lower() in names():
         return name.lower()
-    near = difflib.get_close_matches(name.lower(), MODELS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), names(), n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"--channel: no {name!r}; {hint}See semcom channels list")
 
@@ -205,11 +209,6 @@ def _channel(name: str) -> str:
 def _finite(name: str, value: float) -> None:
     if not math.isfinite(value):
         raise ValueError(f"{flag(name)}: must be a finite number of decibels, not {value}")
-
-
-def _writable_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out: {folder} is a file; give a folder")
 
 
 def _check_picture(path: Path) -> None:

@@ -34,10 +34,11 @@ def _parameters() -> Iterator[inspect.Parameter]:
     from channels.spec import ChannelSpec, OfdmSpec
     from semcom.cli.request import CHANNEL_FIELDS, OFDM_FIELDS
     from semcom.options import SemanticOptions
+    from semcom.picture.limits import SIZES
     from semcom.rates import RATES
     from semcom.systems import SEMANTIC, names
 
-    sizes = "Photo, sides of 64 to 8192 pixels."
+    sizes = f"Photo, {SIZES}."
     yield inspect.Parameter(
         "image",
         inspect.Parameter.KEYWORD_ONLY,
@@ -88,6 +89,8 @@ def _run(ctx: typer.Context, values: Mapping[str, Any]) -> None:
 
         photo = images.load(request.image)
         system = _system(request, photo)
+        if hasattr(system, "announce"):  # what a search at the sender is doing
+            system.announce = announce
         announce("choosing the MCS and encoding")
         with torch.no_grad():
             adapted = _adapted(request, system, photo)

@@ -313,3 +313,9 @@ def test_a_bad_spec_file_is_one_line(tmp_path):
     assert run.returncode == 2
     assert "delay_spread_nss" in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_a_channel_model_is_described_by_its_name():
+    described = semcom("channels", "describe", "TDL-C")
+    assert described.returncode == 0, described.stderr
+    assert "tdl-c" in described.stdout
