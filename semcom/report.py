@@ -20,11 +20,13 @@ from semcom.message import Reconstruction
 from semcom.metrics.psnr import psnr
 from semcom.metrics.ssim import ssim
 from semcom.metrics.topk_agreement import topk_agreement
+from semcom.options import SemanticOptions
 from semcom.packets import bits_on_wire, bpp
 from semcom.picture import images
 from semcom.picture.pixels import to_pixels
 from semcom.profile import Profile
 from semcom.provenance import provenance
+from semcom.receiver.quantization import resolved
 from semcom.systems import build
 
 _PANEL_WIDTH = 480  # pixels; a montage is for looking, not for measuring
@@ -74,7 +76,7 @@ def _made_by(system: System) -> dict[str, Any]:
     profile, options = getattr(system, "profile", None), getattr(system, "options", None)
     if not isinstance(profile, Profile):
         return {"profile": None, "precision": None}
-    precision = None if options is None else options.quantization
+    precision = resolved(options.quantization).value if isinstance(options, SemanticOptions) else None
     return {"profile": {"name": profile.name, "sha256": profile.sha256}, "precision": precision}
 
 
