@@ -17,12 +17,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from semcom.metrics.registry import default_metrics
 from semcom.sweep.grid import Axis
 from semcom.sweep.parts import PERFECT
+from semcom.sweep.problems import Problem, ScenarioError, from_validation, key_paths, read_source
 from semcom.sweep.scenario import NAME
 
 __all__ = ["PERFECT", "BenchSpec", "BenchSystem", "Budgets", "load"]
@@ -134,10 +134,12 @@ def load(path: str | Path) -> BenchSpec:
     """A checked benchmark.
 
     Raises:
-        ValueError: the file cannot be read, or a field is wrong; the message names it.
+        ScenarioError: with file, line, key and nearest valid key of everything that is wrong.
     """
+    source = read_source(path)
+    if "budget" in source.data and "budgets" not in source.data:
+        raise ScenarioError([Problem((), f"{path}: this is a sweep scenario: semcom sweep run {path}")])
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-    return BenchSpec.model_validate(data)
+        return BenchSpec.model_validate(source.data)
+    except ValidationError as error:
+        raise ScenarioError(from_validation(error, key_paths(BenchSpec)), source) from error

@@ -18,19 +18,23 @@ def link_spec(fields: Mapping[str, Any]) -> LinkSpec:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Mapping in a YAML file.
+    """Mapping in the YAML file of a link, whose fields have been checked.
 
     Raises:
-        ValueError: the file cannot be read or holds no mapping; the message names it.
+        ScenarioError: the file cannot be read, or with line, key and nearest valid key what is wrong in it.
     """
-    import yaml
+    from pydantic import ValidationError
 
+    from channels.spec import LinkSpec
+    from semcom.sweep.problems import Problem, ScenarioError, from_validation, key_paths, read_source
+
+    source = read_source(path)
+    if "grid" in source.data and "systems" in source.data:
+        message = f"{path}: this is a sweep scenario, not a link: semcom sweep run {path}"
+        raise ScenarioError([Problem((), message)])
     try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: a link specification is a mapping with channel, ofdm, classes, …")
-    return content
+        link_spec(source.data)
+    except ValidationError as error:
+        raise ScenarioError(from_validation(error, key_paths(LinkSpec)), source) from error
+    fields: dict[str, Any] = source.data
+    return fields

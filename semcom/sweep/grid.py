@@ -16,8 +16,12 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_serializer, model_validator
 
 from semcom.sweep.problems import nearest
+from semcom.yaml_files import shown
 
 _RANGE = ("start", "stop", "step")
+_LARGEST = Decimal(10) ** 15
+MOST_POINTS = 1_000_000
+"""Of a whole grid; counted before any is made."""
 
 
 class AxisValues(BaseModel):
@@ -62,9 +66,12 @@ def parse_axis(raw: Any) -> Any:
             return {"values": _range(raw)}
         return {"variants": raw}
     values = list(raw) if isinstance(raw, list | tuple) else [raw]
-    repeated = next((value for i, value in enumerate(values) if value in values[:i]), None)
-    if repeated is not None:
-        raise ValueError(f"the value {repeated!r} is there twice")
+    seen = set()
+    for value in values:
+        same = value if isinstance(value, int | float | str) else repr(value)
+        if same in seen:
+            raise ValueError(f"the value {shown(value)} is there twice")
+        seen.add(same)
     return {"values": values}
 
 
@@ -77,10 +84,16 @@ def _range(raw: Mapping[str, Any]) -> tuple[float, ...]:
         raise ValueError(f"a range needs start, stop and step; {' and '.join(missing)} missing")
     try:
         start, stop, step = (Decimal(str(raw[key])) for key in _RANGE)
-    except InvalidOperation:
-        raise ValueError(f"start, stop and step of a range must be numbers, not {dict(raw)}") from None
-    if not all(number.is_finite() for number in (start, stop, step)) or step <= 0 or stop < start:
-        raise ValueError(f"a range goes up from start to stop in steps above 0, not {dict(raw)}")
+        if not all(-_LARGEST < number < _LARGEST for number in (start, stop, step)):
+            raise InvalidOperation
+    except ArithmeticError:
+        given = ", ".join(shown(raw[key], 20) for key in _RANGE)
+        raise ValueError(f"start, stop and step of a range must be finite numbers, not {given}") from None
+    if step <= 0 or stop < start:
+        given = ", ".join(shown(raw[key], 20) for key in _RANGE)
+        raise ValueError(f"a range goes up from start to stop in steps above 0, not {given}")
+    if stop - start > step * MOST_POINTS:
+        raise ValueError(f"more than the {MOST_POINTS} points that a grid may have")
     return tuple(float(start + i * step) for i in range(int((stop - start) / step) + 1))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from semcom import yaml_files
+from semcom.yaml_files import shown
 
 Location = tuple[str | int, ...]
 
@@ -57,20 +60,20 @@ class Source:
         text: of the document.
 
     Raises:
-        ScenarioError: it is not YAML, or a mapping has a key twice.
+        ScenarioError: it is empty, no mapping, or not read; see `semcom.yaml_files`.
     """
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
+        self.data: Any
         try:
-            self.data: Any = yaml.safe_load(text)
-            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise ScenarioError([Problem((), f"{path}:{line}: not YAML: {error.problem}")]) from error
-        repeated = [Problem(loc, f"the key {loc[-1]!r} is there twice") for loc in _repeated(self._root, ())]
-        if repeated:
-            raise ScenarioError(repeated, self)
+            self.data, self._root = yaml_files.parse(text, path)
+        except yaml_files.YamlError as error:
+            raise ScenarioError([Problem((), str(error))]) from error
+        if self.data is None:
+            raise ScenarioError([Problem((), f"{path} is empty")])
+        if not isinstance(self.data, dict):
+            raise ScenarioError([Problem((), f"{path}: must be a mapping of keys, not {shown(self.data)}")])
 
     def line(self, location: Location) -> int:
         """Line of the deepest key of a location that the document has, counted from 1."""
@@ -84,8 +87,33 @@ class Source:
         return line
 
 
+def read_source(path: str | Path) -> Source:
+    """The document of a file. Raises `ScenarioError`."""
+    try:
+        return Source(Path(path), yaml_files.read(path))
+    except yaml_files.YamlError as error:
+        raise ScenarioError([Problem((), str(error))]) from error
+
+
+def key_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted paths of a model's fields, nested models included."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        for below in _models(field.annotation):
+            yield from key_paths(below, f"{prefix}{name}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    else:
+        for argument in get_args(annotation):
+            yield from _models(argument)
+
+
 def nearest(key: str, valid: Iterable[str]) -> str | None:
     """The valid key that was probably meant: the same last part first, then the closest spelling."""
+    key = key[:200]  # no name is longer, and the comparison would take long
     valid, leaf = list(valid), key.rsplit(".", 1)[-1]
     same_leaf = [name for name in valid if name.rsplit(".", 1)[-1] == leaf]
     if same_leaf:
@@ -118,7 +146,7 @@ def _problem(item: Any, valid: list[str], prefix: Location) -> Problem:
     message = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if item["type"] == "value_error":
         return Problem(location, message)
-    return Problem(location, f"must be {message}{_unit(location)}, not {item['input']!r}")
+    return Problem(location, f"must be {message}{_unit(location)}, not {shown(item['input'])}")
 
 
 def _hint(relative: Location, found: str | None) -> str | None:
@@ -149,13 +177,3 @@ def _entry(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Nod
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
     return None
-
-
-def _repeated(node: yaml.Node | None, location: Location) -> Iterable[Location]:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield (*location, key.value)
-            seen.add(key.value)
-            yield from _repeated(value, (*location, key.value))

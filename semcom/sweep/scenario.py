@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from semcom.metrics.registry import default_metrics, metric_names
 from semcom.sweep import parts
-from semcom.sweep.grid import Grid
+from semcom.sweep.grid import MOST_POINTS, Grid
 from semcom.sweep.imports import callable_at, is_import, search_in
-from semcom.sweep.problems import Problem, ScenarioError, Source, from_validation, nearest
+from semcom.sweep.problems import (
+    Problem,
+    ScenarioError,
+    Source,
+    from_validation,
+    key_paths,
+    nearest,
+    read_source,
+)
+from semcom.yaml_files import shown
 
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 """Of runs, which are folders: no dot in front, no separators."""
@@ -118,7 +129,10 @@ def load(source: str | Path | Mapping[str, Any] | Scenario, allow_imports: bool 
     try:
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
-        raise ScenarioError(from_validation(error, _paths(Scenario)), document) from error
+        raise ScenarioError(from_validation(error, key_paths(Scenario)), document) from error
+    if (points := _num_points(scenario)) > MOST_POINTS:
+        message = f"{points} points an image, more than the {MOST_POINTS} that a grid may have"
+        raise ScenarioError([Problem(("grid",), message)], document)
     if allow_imports:
         beside = [] if document is None else [str(document.path.resolve().parent)]
         search_in([*beside, str(Path.cwd())])
@@ -152,14 +166,24 @@ def schema() -> dict[str, Any]:
 
 
 def _read(path: Path) -> Source:
-    if not path.exists() and str(path) in ready_made():
-        path = ready_made()[str(path)]
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(ready_made())
-        raise ScenarioError([Problem((), f"{path}: cannot be read: {error}; ready-made: {known}")]) from error
-    return Source(path, text)
+    known = ready_made()
+    if not os.path.lexists(path):
+        if str(path) not in known:
+            message = f"{shown(str(path))}: no such file; ready-made: {', '.join(known)}"
+            raise ScenarioError([Problem((), message, nearest(path.name, known))])
+        path = known[str(path)]
+    source = read_source(path)
+    if "budgets" in source.data and "budget" not in source.data:
+        raise ScenarioError([Problem((), f"{path}: this is a benchmark file: semcom bench run {path}")])
+    return source
+
+
+def _num_points(scenario: Scenario) -> int:
+    """Of one image, counted without making any."""
+    common = math.prod(len(axis) for axis in scenario.grid.values())
+    return sum(
+        common * math.prod(len(axis) for axis in system.grid.values()) for system in scenario.systems.values()
+    )
 
 
 def _check(scenario: Scenario, allow_imports: bool) -> Iterator[Problem]:
@@ -238,7 +262,7 @@ def _check_setting(
         if location[-2:] != ("grid", "snr_db") or len(location) != 2:
             yield Problem(location, "snr_db is an axis of the top-level grid only")
         elif isinstance(value, bool) or not isinstance(value, int | float):
-            yield Problem(location, f"must be numbers in dB, not {value!r}")
+            yield Problem(location, f"must be numbers in dB, not {shown(value)}")
     elif head == "link" and rest:
         for problem in _check_link(assign(scenario.link, rest, value), ("link",), together=False):
             hint = problem.nearest and nearest(path, _axis_paths(scenario, options))
@@ -268,7 +292,7 @@ def _check_link(
     except ValidationError as error:
         kept = [item for item in error.errors() if together or item["type"] != "value_error"]
         if kept:
-            problems = from_validation(error, _paths(model), prefix)
+            problems = from_validation(error, key_paths(model), prefix)
             yield from (p for p, item in zip(problems, error.errors(), strict=True) if item in kept)
 
 
@@ -285,26 +309,10 @@ def _axis_paths(scenario: Scenario, options: type[BaseModel] | None) -> list[str
     link = parts.link_model(scenario.link_kind)
     return [
         "snr_db",
-        *(f"link.{path}" for path in (_paths(link) if link else ())),
+        *(f"link.{path}" for path in (key_paths(link) if link else ())),
         *(f"budget.{name}" for name in BudgetSpec.model_fields),
         *(f"options.{name}" for name in (options.model_fields if options else ())),
     ]
-
-
-def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Dotted paths of a model's fields, nested models included."""
-    for name, field in model.model_fields.items():
-        yield prefix + name
-        for below in _models(field.annotation):
-            yield from _paths(below, f"{prefix}{name}.")
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    else:
-        for argument in get_args(annotation):
-            yield from _models(argument)
 
 
 def to_yaml(scenario: Scenario) -> str:

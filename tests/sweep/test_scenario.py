@@ -92,7 +92,7 @@ def test_ready_made_scenarios_match_the_json_schema() -> None:
         ("avif: {}", "avif: {option: {}}", 4, ["systems.avif.option", "'options'"]),
         ("name: t", "nmae: t", 1, ["'nmae'", "'name'"]),
         ("budget:\n  bpp: 0.03\n", "", 1, ["'budget'", "missing"]),
-        ("name: t", "name: t\nname: u", 1, ["name", "twice"]),
+        ("name: t", "name: t\nname: u", 2, ["'name'", "twice"]),
         ("images: [sample:*]", "images: [sample:*", 3, ["not YAML"]),
         ("images: [sample:*]", "images: [sample:*]\nmetrics: [psrn]", 3, ["'psrn'", "'psnr'"]),
         ("images: [sample:*]", "images: [sample:*]\nstop: {trials: 0}", 3, ["stop.trials", "1", "0"]),
