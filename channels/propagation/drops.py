@@ -4,22 +4,47 @@ terminal.
 Each realisation drops the terminal anew. Path loss and shadow fading are off, because `snr_db` is the SNR at
 the receiver; what remains of the scenario is its line-of-sight probability, delay and angle spreads, K factor
 and Doppler.
+
+Mean power, delay profile and antenna correlation are those of many drawn terminals, once a configuration and
+then stored. `python -m channels.propagation.drops MODEL [FIELD=VALUE ...]` writes the file of a configuration
+that is shipped, from 20 000 terminals (minutes).
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import sys
+import tempfile
 from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from channels.propagation.base import Statistics
+from channels.propagation.cache import cache_folder
 from channels.propagation.clustered import panel_array
 from channels.randomness import seeded_sionna
 from channels.spec import ChannelSpec
 
-_CALIBRATION_DRAWS, _BATCH = 1_000, 250
+# Terminals that the statistics are taken over: what is drawn where a configuration is first used (mean power
+# to about 4 %), and what the shipped files hold
+_DRAWS, _SHIPPED_DRAWS, _BATCH = 1_000, 20_000, 250
+# Of the stored files: change it when what they hold changes
+_FORMAT = 1
+_DEPENDS_ON = (
+    "model",
+    "carrier_frequency_hz",
+    "num_tx_antennas",
+    "num_rx_antennas",
+    "antenna_polarization",
+    "antenna_pattern",
+    "los",
+)
 # Paths differ from drop to drop: the mean profile has one at every 2 % of delay
 _DELAY_EDGES_S = torch.logspace(-9, -5, 466, dtype=torch.float64)
 # TR 38.901 Table 7.2-2: antennas under the ceiling, terminals at desk height, cells of a 120 x 50 m office
@@ -45,7 +70,13 @@ class Scenario:
         }
         build = {"umi": tr38901.UMi, "uma": tr38901.UMa, "rma": tr38901.RMa, "inh": tr38901.InH}[spec.model]
         self._channel = build(**common, **({"o2i_model": "low"} if spec.model in ("umi", "uma") else {}))
-        self._statistics, self._correlation = self._calibrate()
+        # Mean power over drops becomes one; the profile is the mean over terminals
+        found = self._calibrated()
+        self._gain = found["power"] ** -0.5
+        powers = torch.tensor(found["powers"], dtype=torch.float64)
+        delays_s = 1e-9 * torch.tensor(found["delays_ns"], dtype=torch.float64)
+        self._statistics = Statistics(delays_s, powers / powers.sum(), spec.max_doppler_hz)
+        self._correlation = torch.view_as_complex(torch.tensor(found["correlation"], dtype=torch.float64))
 
     def impulse_responses(self, seeds: Sequence[int], num_steps: int, step_s: float) -> tuple[Tensor, Tensor]:
         """See `ChannelModel`."""
@@ -106,12 +137,33 @@ class Scenario:
             torch.ones(batch, 1, dtype=torch.bool),
         )
 
-    def _calibrate(self) -> tuple[Statistics, Tensor]:
-        """Normalise the mean power over drops to one; mean power-delay profile and transmit correlation."""
-        num_tx = self._spec.num_tx_antennas
+    def _calibrated(self) -> dict[str, Any]:
+        """What `_calibrate` finds: from the file that is shipped, or else from the cache."""
+        name = self._file_name()
+        shipped, kept = files("channels").joinpath(f"data/drops/{name}"), cache_folder("drops") / name
+        if not shipped.is_file() and not kept.exists():
+            self._write(kept, _DRAWS)
+        found: dict[str, Any] = json.loads((shipped if shipped.is_file() else kept).read_text())
+        return found
+
+    def _file_name(self) -> str:
+        """A hash of what the statistics depend on; speed isn't part of it."""
+        key = {name: getattr(self._spec, name) for name in _DEPENDS_ON}
+        digest = hashlib.sha256(json.dumps([_FORMAT, key], sort_keys=True).encode()).hexdigest()[:16]
+        return f"{self._spec.model}-{digest}.json"
+
+    def _write(self, path: Path, draws: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            json.dump(self._calibrate(draws), file)
+        Path(file.name).replace(path)
+
+    def _calibrate(self, draws: int) -> dict[str, Any]:
+        """Mean power, power-delay profile and transmit correlation over so many terminals."""
+        num_tx, num_rx = self._spec.num_tx_antennas, self._spec.num_rx_antennas
         correlation = torch.zeros(num_tx, num_tx, dtype=torch.complex128)
         profile = torch.zeros(2, len(_DELAY_EDGES_S) + 1, dtype=torch.float64)
-        for batch in range(_CALIBRATION_DRAWS // _BATCH):
+        for batch in range(draws // _BATCH):
             drawn, delays = self._draw(batch, _BATCH, 1, 1.0)
             gains = drawn[..., 0].to(torch.complex128)
             correlation += torch.einsum("brip,brjp->ij", gains.conj(), gains)
@@ -119,9 +171,25 @@ class Scenario:
             place = torch.bucketize(delays.flatten().double(), _DELAY_EDGES_S)
             profile[0].index_add_(0, place, powers)
             profile[1].index_add_(0, place, powers * delays.flatten())
-        power = float(correlation.diagonal().real.mean())
-        # Of batch * receive antennas
-        self._gain = (power / (_CALIBRATION_DRAWS * self._spec.num_rx_antennas)) ** -0.5
+        total = float(correlation.diagonal().real.mean())
         powers, moments = profile[:, profile[0] > 0]
-        statistics = Statistics(moments / powers, powers / powers.sum(), self._spec.max_doppler_hz)
-        return statistics, correlation / power
+        return {
+            "draws": draws,
+            "power": total / (draws * num_rx),
+            "delays_ns": [round(1e9 * delay, 3) for delay in (moments / powers).tolist()],
+            "powers": [float(f"{share:.4g}") for share in (powers / powers.sum()).tolist()],
+            "correlation": torch.view_as_real(correlation / total).tolist(),
+        }
+
+
+def main(model: str, *fields: str) -> None:
+    """Write the shipped file of a configuration."""
+    values = {name: json.loads(value) for name, value in (field.split("=") for field in fields)}
+    scenario = Scenario(ChannelSpec(model=model, **values))
+    path = Path(__file__).parents[1] / "data" / "drops" / scenario._file_name()
+    scenario._write(path, _SHIPPED_DRAWS)
+    print(path)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

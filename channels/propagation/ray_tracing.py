@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from channels.propagation.base import Statistics
+from channels.propagation.cache import cache_folder
 from channels.spec import ChannelSpec
 
 # Of the stored files: change it when what they hold changes
@@ -113,8 +114,7 @@ def stored_paths(spec: ChannelSpec) -> Paths:
 def paths_file(spec: ChannelSpec) -> Path:
     """Where the paths of a spec are stored: the name is a hash of everything that they depend on."""
     content = hashlib.sha256(json.dumps(_request(spec), sort_keys=True).encode()).hexdigest()[:16]
-    root = os.environ.get("SEMCOM_CACHE") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "semcom"
-    folder = spec.ray_tracing.paths_folder or Path(root) / "ray_tracing"
+    folder = spec.ray_tracing.paths_folder or cache_folder("ray_tracing")
     return folder.expanduser() / f"{spec.ray_tracing.scene}-{content}.npz"
 
 

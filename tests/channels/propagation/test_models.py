@@ -166,3 +166,22 @@ def test_sionnas_generators_are_put_back():
 def test_derived_seeds_differ_by_purpose():
     seeds = {derive_seed(seed, *purpose) for seed in range(50) for purpose in ((0,), (1, 0), (1, 1), (2, 0))}
     assert len(seeds) == 200
+
+
+def test_a_scenarios_statistics_are_drawn_once_and_stored(tmp_path, monkeypatch):
+    from channels.propagation import drops
+
+    monkeypatch.setenv("SEMCOM_CACHE", str(tmp_path))
+    monkeypatch.setattr(drops, "_DRAWS", 8)
+    monkeypatch.setattr(drops, "_BATCH", 4)
+    # A carrier that isn't shipped
+    spec = ChannelSpec(model="inh", carrier_frequency_hz=3.1e9, num_tx_antennas=2)
+    first = drops.Scenario(spec)
+    (file,) = (tmp_path / "drops").glob("inh-*.json")
+    monkeypatch.setattr(drops.Scenario, "_calibrate", None)
+    again = drops.Scenario(spec.model_copy(update={"speed_kmh": 60.0}))
+    assert again._gain == first._gain
+    assert again.statistics().max_doppler_hz == pytest.approx(20 * first.statistics().max_doppler_hz)
+    correlation = again.transmit_correlation()
+    assert float(correlation.diagonal().real.mean()) == pytest.approx(1)
+    torch.testing.assert_close(correlation, correlation.mH)
