@@ -19,7 +19,7 @@ import sys
 import time
 import zlib
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from rich.progress import track
 
+from semcom.intervals import half_width
 from semcom.networks.captioner import GRID, Captioner, cell_features
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.u2net import U2NetP
@@ -58,8 +59,7 @@ def scores(written: list[str], references: list[list[str]]) -> dict[str, float]:
     truths = {i: [words(text) for text in texts] for i, texts in enumerate(references)}
     bleu, _ = Bleu(4).compute_score(truths, results, verbose=0)
     cider, each = Cider().compute_score(truths, results)
-    half_width = 1.96 * stdev(map(float, each)) / len(each) ** 0.5
-    return {"cider": float(cider), "cider_half_width_95": half_width} | {
+    return {"cider": float(cider), "cider_half_width_95": half_width([float(e) for e in each])} | {
         f"bleu{n}": float(value) for n, value in enumerate(bleu, 1)
     }
 

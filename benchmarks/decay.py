@@ -20,13 +20,14 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from semcom.contracts import Budget
+from semcom.intervals import half_width
 from semcom.link import PerfectLink
 from semcom.message import ReceivedMessage
 from semcom.metrics.dists import dists
@@ -166,8 +167,7 @@ def _differences(
     out = {}
     for name in METRICS:
         gains = [value[name] - lossless[picture][name] for picture, value in values.items()]
-        half_width = 1.96 * stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else None
-        out[name] = {"mean": mean(gains), "half_width_95": half_width}
+        out[name] = {"mean": mean(gains), "half_width_95": half_width(gains)}
     return out
 
 

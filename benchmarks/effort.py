@@ -20,13 +20,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import torch
 from PIL import Image
 
 from semcom.contracts import Budget
+from semcom.intervals import half_width
 from semcom.link import PerfectLink
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
@@ -96,7 +97,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             for name in METRICS:
                 change = [row[name] - plain[row["image"]][name] for row in of]
                 entry[f"{name}_delta"] = mean(change)
-                entry[f"{name}_delta_half_width"] = 1.96 * stdev(change) / len(change) ** 0.5
+                entry[f"{name}_delta_half_width"] = half_width(change)
         out.append(entry)
     return out
 

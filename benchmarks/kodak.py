@@ -13,13 +13,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from PIL import Image
 from rich.progress import track
 
 from semcom.contracts import Budget
+from semcom.intervals import half_width
 from semcom.link import PerfectLink
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
@@ -65,7 +66,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over pictures with the half-width of their 95 % interval."""
     out: dict[str, Any] = {name: mean(row[name] for row in rows) for name in METRICS}
     if len(rows) > 1:
-        out["half_width_95"] = {n: 1.96 * stdev(r[n] for r in rows) / len(rows) ** 0.5 for n in METRICS}
+        out["half_width_95"] = {n: half_width([r[n] for r in rows]) for n in METRICS}
     return out
 
 

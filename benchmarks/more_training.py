@@ -15,12 +15,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from rich.progress import track
 
 from semcom.contracts import Budget
+from semcom.intervals import half_width
 from semcom.link import PerfectLink
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
@@ -54,7 +55,7 @@ def summarise(folder: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         changes = [row[f"{metric}_after"] - row[f"{metric}_before"] for row in rows]
         result[metric] = mean(row[f"{metric}_before"] for row in rows)
         result[f"{metric}_change"] = mean(changes)
-        result[f"{metric}_change_half_width_95"] = 1.96 * stdev(changes) / len(changes) ** 0.5
+        result[f"{metric}_change_half_width_95"] = half_width(changes)
     return result
 
 

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from rich.progress import track
 from torch import Tensor
 
 from semcom.contracts import Budget
+from semcom.intervals import half_width
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.sam import TinySegmenter
 from semcom.networks.u2net import U2NetP
@@ -168,7 +169,7 @@ def interval(values: list[float]) -> dict[str, float]:
     """Mean and the half-width of its 95 % interval."""
     return {
         "mean": round(mean(values), 4),
-        "half_width_95": round(1.96 * stdev(values) / len(values) ** 0.5, 4),
+        "half_width_95": round(half_width(values), 4),
     }
 
 
@@ -185,7 +186,7 @@ def f_beta(curves: Tensor) -> dict[str, float]:
     half = int((THRESHOLDS - 0.5).abs().argmin())
     return {
         "f_beta": round(per_picture[half].item(), 4),
-        "f_beta_half_width_95": round(1.96 * _f(curves)[:, half].std().item() / len(curves) ** 0.5, 4),
+        "f_beta_half_width_95": round(half_width(_f(curves)[:, half].tolist()), 4),
         "f_beta_best_threshold": round(per_picture.max().item(), 4),
         "f_beta_of_mean_precision_and_recall": round(_f(curves.mean(0)).max().item(), 4),
     }

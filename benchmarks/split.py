@@ -23,7 +23,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semcom.contracts import Budget
+from semcom.intervals import half_width
 from semcom.link import PerfectLink
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
@@ -119,7 +120,7 @@ def summarise(rows: list[dict[str, Any]], rates: list[str], shares: list[float])
                 gains = [row[name] - other[name] for row, other in zip(cell, first, strict=True)]
                 entry[f"{name}_difference"] = mean(gains)
                 if len(gains) > 1:
-                    entry[f"{name}_difference_half_width_95"] = 1.96 * stdev(gains) / len(gains) ** 0.5
+                    entry[f"{name}_difference_half_width_95"] = half_width(gains)
             out.append(entry)
     return out
 

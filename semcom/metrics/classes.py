@@ -11,6 +11,7 @@ Apart from the functions, because importing torchmetrics takes seconds and sendi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class PSNR(MeanOverPictures):
     higher_is_better = True
 
     def __init__(self, eight_bit: bool = True) -> None:
-        super().__init__(lambda preds, target: psnr(preds, target, eight_bit))
+        super().__init__(partial(psnr, eight_bit=eight_bit))
 
 
 class SSIM(MeanOverPictures):
@@ -90,7 +91,7 @@ class LPIPS(MeanOverPictures):
     higher_is_better = False
 
     def __init__(self, backbone: Backbone = "alex") -> None:
-        super().__init__(lambda preds, target: lpips(preds, target, backbone))
+        super().__init__(partial(lpips, backbone=backbone))
 
 
 class DISTS(MeanOverPictures):
@@ -121,7 +122,7 @@ class TopKAgreement(MeanOverPictures):
     def __init__(self, k: int = 5) -> None:
         from semcom.metrics.topk_agreement import topk_agreement
 
-        super().__init__(lambda preds, target: topk_agreement(preds, target, k))
+        super().__init__(partial(topk_agreement, k=k))
 
 
 class RegionPSNR(MeanOverPictures):
@@ -130,7 +131,7 @@ class RegionPSNR(MeanOverPictures):
     higher_is_better = True
 
     def __init__(self, eight_bit: bool = True) -> None:
-        super().__init__(lambda preds, target, mask: regions.region_psnr(preds, target, mask, eight_bit))
+        super().__init__(partial(regions.region_psnr, eight_bit=eight_bit))
 
 
 class RegionSSIM(MeanOverPictures):
@@ -148,7 +149,7 @@ class RegionLPIPS(MeanOverPictures):
     higher_is_better = False
 
     def __init__(self, backbone: Backbone = "alex") -> None:
-        super().__init__(lambda preds, target, mask: regions.region_lpips(preds, target, mask, backbone))
+        super().__init__(partial(regions.region_lpips, backbone=backbone))
 
 
 class CLIPScore(MeanOverPictures):
@@ -163,18 +164,14 @@ class CLIPScore(MeanOverPictures):
     def __init__(self, path: str | Path) -> None:
         from semcom.metrics.clip_score import ClipScorer
 
-        scorer = ClipScorer(path)
-
-        def score(preds: Tensor, other: Tensor | Sequence[str]) -> Tensor:
-            if isinstance(other, Tensor):
-                return scorer.with_originals(preds, other)
-            return scorer.with_captions(preds, other)
-
-        super().__init__(score)
+        super().__init__(ClipScorer(path).compare)
 
 
 class CaptionSimilarity(Metric):
-    """Mean CIDEr. It keeps the captions: what a word is worth depends on all of them."""
+    """Mean CIDEr. It keeps the captions: what a word is worth depends on all of them.
+
+    Text is no state that torchmetrics gathers, so that unlike the others it does not add up over processes.
+    """
 
     full_state_update = False
     is_differentiable = False

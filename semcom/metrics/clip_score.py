@@ -49,6 +49,12 @@ class ClipScorer:
         """CLIP score [B] in 0–100 of two batches of pictures [B,3,H,W] in [0,1]."""
         return _score(self._images(preds), self._images(target))
 
+    def compare(self, preds: Tensor, other: Tensor | Sequence[str]) -> Tensor:
+        """CLIP score [B] in 0–100 of pictures [B,3,H,W] with captions, or with as many other pictures."""
+        if isinstance(other, Tensor):
+            return self.with_originals(preds, other)
+        return self.with_captions(preds, other)
+
     def _images(self, pictures: Tensor) -> Tensor:
         pixels = [to_pixels(picture) for picture in pictures]
         prepared = self._processor.image_processor(pixels, return_tensors="pt")
