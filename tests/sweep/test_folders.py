@@ -92,7 +92,7 @@ def test_results_of_an_older_version_are_refused_in_one_sentence(toy: Toy, tmp_p
     path.unlink()
     _add_shard(tmp_path / "run", table)
     for act in (lambda: _run(toy, tmp_path / "run"), lambda: api.status(tmp_path / "run")):
-        with pytest.raises(ValueError, match="results of an older semcom.*choose another folder"):
+        with pytest.raises(ValueError, match=r"results of an older semcom.*choose another folder"):
             act()
 
 
