@@ -1,24 +1,35 @@
-# make run: one photo over the default channel.  make test: the tests.  Both install what they need.
+# make run: one photo over the default channel.  make test: the tests.  Both install what they need, in the versions
+# of constraints.txt; `make CONSTRAINTS= …` takes the newest. What tests need beyond running includes pillow-heif,
+# which carries x265 (GPL): `make run` installs nothing under the GPL.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-STAMP := $(VENV)/.installed
+CONSTRAINTS ?= constraints.txt
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: run test lint clean
+.PHONY: run test lint lock clean
 
-run: $(STAMP)
+run: $(VENV)/.run
 	$(BIN)/semcom send semcom/samples/coffee.png --out out
 
-test: $(STAMP)
+test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-lint: $(STAMP)
+lint: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-$(STAMP): pyproject.toml
+# Of a venv in which `make CONSTRAINTS= test` has just passed.
+lock: $(VENV)/.test
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+$(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $(STAMP)
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run pyproject.toml
+	$(INSTALL) --editable '.[dev]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) out

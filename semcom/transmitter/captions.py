@@ -75,18 +75,28 @@ class HubCaptioner:
     """A published image-to-text model of `transformers`, such as BLIP.
 
     Args:
-        source: hub id ("Salesforce/blip-image-captioning-base") or local folder.
+        source: hub id and revision ("Salesforce/blip-image-captioning-base@REVISION", a commit or tag) or
+            local folder.
 
     Raises:
-        ValueError: there is no such model, or it does not write text about images.
+        ValueError: a hub id without a revision, there is no such model, or it does not write text about
+            images.
     """
 
     def __init__(self, source: str | Path) -> None:
+        name, _, revision = str(source).partition("@")
+        if Path(source).is_dir():
+            name, revision = str(source), "main"
+        elif not revision:
+            raise ValueError(
+                f"captioner {str(source)!r} is no folder; a hub model needs a revision (a commit or tag): "
+                f"{source}@REVISION, so that it is the same model tomorrow"
+            )
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         try:
-            self._processor = AutoProcessor.from_pretrained(source)
-            self._model = AutoModelForImageTextToText.from_pretrained(source).eval()
+            self._processor = AutoProcessor.from_pretrained(name, revision=revision)
+            self._model = AutoModelForImageTextToText.from_pretrained(name, revision=revision).eval()
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"captioner {str(source)!r} cannot be loaded: {reason}") from error

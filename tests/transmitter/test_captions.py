@@ -140,3 +140,9 @@ def test_a_captioner_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match=f"captioner '{tmp_path}' cannot be loaded: ") as caught:
         HubCaptioner(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_hub_model_needs_a_revision():
+    """Before anything is downloaded."""
+    with pytest.raises(ValueError, match=r"needs a revision.*blip@REVISION"):
+        HubCaptioner("someone/blip")
