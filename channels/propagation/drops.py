@@ -153,9 +153,10 @@ class Scenario:
         return f"{self._spec.model}-{digest}.json"
 
     def _write(self, path: Path, draws: int) -> None:
+        found = self._calibrate(draws)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump(self._calibrate(draws), file)
+            json.dump(found, file)
         Path(file.name).replace(path)
 
     def _calibrate(self, draws: int) -> dict[str, Any]:
