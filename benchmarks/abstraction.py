@@ -427,7 +427,7 @@ def compare_speed() -> list[dict[str, Any]]:
 
 def save_results(**parts: list[dict[str, Any]]) -> None:
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    command = "python benchmarks/abstraction.py compare; ... unseen; ... speed"
+    command = "python benchmarks/abstraction.py compare; python benchmarks/abstraction.py speed"
     RESULTS.write_text(json.dumps(stored | origin(command) | parts, indent=1) + "\n")
 
 
@@ -451,7 +451,10 @@ def main() -> None:
         save_results(tdl_c_300ns=compare_tdl_c("perfect"))
         save_results(tdl_c_300ns_estimated_csi=compare_tdl_c("ls-cp"))
     elif arguments.what == "unseen":
-        save_results(unseen=compare_unseen(arguments.realisations))
+        rows = {"rows": compare_unseen(arguments.realisations)}
+        command = f"python benchmarks/abstraction.py unseen --realisations {arguments.realisations}"
+        stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps(stored | {"unseen": origin(command) | rows}, indent=1) + "\n")
     else:
         save_results(speed=compare_speed())
 

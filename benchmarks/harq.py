@@ -1,6 +1,8 @@
 """What HARQ buys: throughput and residual error rate against SNR, by combining scheme.
 
-    python benchmarks/harq.py      # writes benchmarks/results/harq.json
+    python benchmarks/harq.py curves           # writes benchmarks/results/harq.json
+    python benchmarks/harq.py by-round awgn    # adds to it
+    python benchmarks/harq.py by-round tdl-a   # adds to it
 
 Throughput is delivered payload bits a data resource element, retransmissions counted. The Chase gain is the
 distance between the SNRs at which half of the packets fail in one round and in two, over AWGN: 3.01 dB in
@@ -8,6 +10,7 @@ theory. By round: the SNR at which the abstract link loses a tenth (AWGN: half) 
 rounds, what the bit-exact one loses there after each, and how many dB lie between them (`agreement.py`).
 """
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -81,53 +84,63 @@ def after_each_round(link: Any, seeds: range, snr_db: float) -> list[float]:
     return [round(n / packets, 4) for n in [*sent, sum(r.lost for r in reports)]]
 
 
-def by_round(realisations: int) -> list[dict[str, Any]]:
+def by_round(model: str) -> list[dict[str, Any]]:
+    target, bursts = {"awgn": (0.5, 25), "tdl-a": (0.1, 120)}[model]
     rows = []
-    for model, target, bursts in (("awgn", 0.5, 30), ("tdl-a", 0.1, realisations)):
-        for mcs in (9, 13, 20):
-            for combining in ("chase", "incremental-redundancy"):
-                for rounds in (1, 2, 3, 4):
-                    spec = link(model, mcs, rounds, combining).spec
-                    row = agreement.compare(
-                        spec, range(bursts), target, offsets_db=FINE if model == "awgn" else None
-                    )
-                    exact, abstract = (
-                        after_each_round(kind(spec), range(bursts), row["snr_db"])
-                        for kind in (DigitalLink, AbstractLink)
-                    )
-                    rows.append(
-                        {"model": model, "mcs": mcs, "combining": combining, "rounds": rounds}
-                        | row
-                        | {"bler_by_round": exact, "bler_by_round_abstraction": abstract}
-                    )
-                    print(rows[-1], flush=True)
+    for mcs in (9, 13, 20):
+        for combining in ("chase", "incremental-redundancy"):
+            for rounds in (1, 2, 3, 4):
+                spec = link(model, mcs, rounds, combining).spec
+                row = agreement.compare(
+                    spec, range(bursts), target, offsets_db=FINE if model == "awgn" else None
+                )
+                exact, abstract = (
+                    after_each_round(kind(spec), range(bursts), row["snr_db"])
+                    for kind in (DigitalLink, AbstractLink)
+                )
+                rows.append(
+                    {"model": model, "mcs": mcs, "combining": combining, "rounds": rounds}
+                    | row
+                    | {"bler_by_round": exact, "bler_by_round_abstraction": abstract}
+                )
+                print(rows[-1], flush=True)
     return rows
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["curves", "by-round"])
+    parser.add_argument("model", nargs="?", choices=["awgn", "tdl-a"], default="awgn")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    curves = {
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if arguments.what == "curves":
+        stored |= curves()
+    else:
+        rows = {"rows": by_round(arguments.model)}
+        command = f"python benchmarks/harq.py by-round {arguments.model}"
+        stored |= {f"by_round_{arguments.model}": {"command": command} | rows | provenance()}
+    RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
+
+
+def curves() -> dict[str, Any]:
+    by_scheme = {
         name: [measure(link("tdl-a", 9, *scheme), 40, 5, snr) for snr in (-2.0, 1.0, 4.0, 7.0, 10.0)]
         for name, scheme in SCHEMES.items()
     }
     single, double = half_point("chase", 1, 9), half_point("chase", 2, 9)
-    result = {
-        "command": "python benchmarks/harq.py",
-        "tdl_a_mcs_9": curves,
-        "by_round": by_round(120),
+    return {
+        "command": "python benchmarks/harq.py curves",
+        "tdl_a_mcs_9": by_scheme,
         "chase_gain": {
             "mcs": 9,
             "half_bler_snr_db_one_round": single,
             "half_bler_snr_db_two_rounds": double,
             "gain_db": round(single - double, 2),
         },
-    }
-    RESULTS.write_text(json.dumps(result | provenance(), indent=1) + "\n")
-    print(json.dumps(result["chase_gain"]))
-    for name, curve in curves.items():
-        print(
-            name, [(p["snr_db"], round(p["bler"], 3), round(p["throughput_bits_per_re"], 3)) for p in curve]
-        )
+    } | provenance()
 
 
 if __name__ == "__main__":
