@@ -42,7 +42,7 @@ NUM_BYTES = 61  # 512 bits with the CRC
 def link(model: str, mcs: int, rounds: int, combining: str) -> DigitalLink:
     return DigitalLink(
         LinkSpec(
-            channel=ChannelSpec(model=model, speed_kmh=60),
+            channel=ChannelSpec(model=model, **({} if model == "awgn" else {"speed_kmh": 60})),
             ofdm=OfdmSpec(csi="perfect" if model == "awgn" else "ls-cp"),
             classes={"base": ClassSpec(mcs=mcs, harq_rounds=rounds)},
             harq_combining=combining,
