@@ -11,6 +11,7 @@ incomplete or of another version gives one `ProfileError` and nothing half-loade
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -23,7 +24,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
+from semcom.files import MIB, read_limited
+from semcom.profile_checks import UnfitError, check_config, check_tensors
+
 PROFILE_VERSION = 1
+_MAX_MANIFEST_BYTES, _MAX_PART_BYTES = MIB, 16 << 30
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -81,7 +86,7 @@ class Profile:
         try:
             model = factory(**config)
             model.load_state_dict(tensors)
-        except (TypeError, RuntimeError) as error:
+        except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, AssertionError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ProfileError(
                 f"profile {self.name}: part {part} does not fit its model: {reason}"
@@ -133,45 +138,59 @@ def write_part(
 
 
 def _folder(source: str | Path) -> Path:
+    """A shipped profile by its bare name, for which no folder of that name stands in unasked; or a path."""
     shipped = Path(str(files("semcom"))) / "profiles"
-    for candidate in (Path(source), shipped / source):
-        if (candidate / "profile.json").is_file():
-            return candidate
-    known = ", ".join(sorted(path.parent.name for path in shipped.glob("*/profile.json")))
-    raise ProfileError(f"no profile {str(source)!r}: neither a folder with a profile.json nor one of {known}")
+    known = sorted(path.parent.name for path in shipped.glob("*/profile.json"))
+    folder, there = Path(source), os.path.lexists(Path(source) / "profile.json")
+    if str(source) in known and not (there and isinstance(source, Path)):
+        return shipped / source
+    if there:
+        return folder
+    name = repr(str(source)[:200])
+    raise ProfileError(
+        f"no profile {name}: neither a folder with a profile.json nor one of {', '.join(known)}"
+    )
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "profile.json"
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(read_limited(path, _MAX_MANIFEST_BYTES))
         version, parts = manifest["version"], manifest["parts"]
         complete = all({"file", "sha256", "config"} <= entry.keys() for entry in parts.values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ProfileError(f"{path}: not a profile manifest ({error})") from error
+    except OSError as error:
+        raise ProfileError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ProfileError(f"{path}: not a profile manifest ({str(error)[:200]})") from error
     if version != PROFILE_VERSION:
-        raise ProfileError(f"{path}: profile version {version}, this program reads version {PROFILE_VERSION}")
+        shown = str(version)[:40]
+        raise ProfileError(f"{path}: profile version {shown}, this program reads version {PROFILE_VERSION}")
     if not complete or "name" not in manifest:
         raise ProfileError(f"{path}: every part needs file, sha256 and config, and the profile a name")
-    return manifest
+    return dict(manifest)
 
 
 def _read_part(folder: Path, part: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    path = folder / entry["file"]
+    file = entry["file"]
+    if not isinstance(file, str) or not file or Path(file).name != file:
+        raise ProfileError(f"{folder}: the file of part {part[:60]!r} must be a name inside of the folder")
+    path = folder / file
     if path.suffix != ".safetensors":
         raise ProfileError(f"{path}: weights are read from .safetensors only")
     try:
-        blob = path.read_bytes()
+        blob = read_limited(path, _MAX_PART_BYTES)
     except OSError as error:
         raise ProfileError(f"{path}: {error.strerror or error}") from error
     if sha256(blob).hexdigest() != entry["sha256"]:
         raise ProfileError(f"{path}: SHA-256 is not the one in profile.json (damaged, truncated or foreign)")
     try:
         tensors = load(blob)
-    except SafetensorError as error:
-        raise ProfileError(f"{path}: not a safetensors file ({error})") from error
-    for name, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise ProfileError(f"{path}: {name} holds values that are not finite")
+    except (SafetensorError, ValueError, KeyError, RuntimeError, MemoryError) as error:
+        raise ProfileError(f"{path}: not a safetensors file ({str(error)[:200]})") from error
     floats = {n: v.float() if v.is_floating_point() else v for n, v in tensors.items()}
-    return dict(entry["config"]), floats
+    try:
+        config = check_config(entry["config"])
+        check_tensors(part, floats)
+    except UnfitError as error:
+        raise ProfileError(f"{path}: {error}") from error
+    return config, floats
