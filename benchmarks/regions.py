@@ -33,6 +33,7 @@ from semcom.picture.pixels import to_pixels
 from semcom.profile import Profile
 from semcom.provenance import provenance
 from semcom.streams import mask as keymap
+from semcom.streams.tables import PART, StreamTables
 from semcom.systems import build
 from semcom.train.data.segmenter_data import bounding_box, innermost_point, list_masked, read_labels, segments
 from semcom.transmitter.features import FeatureExtractor
@@ -54,6 +55,7 @@ class Models:
         profile = Profile.open("tiny")
         backbone = profile.build("backbone", EfficientNetLite0)
         sam = profile.build("segmenter", TinySegmenter).sam(backbone)
+        self.stream_tables = StreamTables.from_tensors(profile.tensors(PART))
         self.saliency = profile.build("saliency", U2NetP)
         self.extractor = FeatureExtractor(sam.image_encoder.backbone)
         self.segmenter = Segmenter(sam)
@@ -113,7 +115,7 @@ def kodak(models: Models, data: Path) -> dict[str, Any]:
         rows.append(
             {
                 "image": path.name,
-                "mask_bytes": len(keymap.encode(key_map)),
+                "mask_bytes": len(keymap.encode(key_map, models.stream_tables)),
                 "key_share": round(key_map.float().mean().item(), 4),
             }
         )

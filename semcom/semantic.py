@@ -25,8 +25,10 @@ from semcom.receiver import adapters as lora
 from semcom.receiver.chain import Receiver
 from semcom.receiver.fixed_point import in_fixed_point
 from semcom.receiver.quantization import Quantization, quantise_decoder, quantise_enhancer, resolved
+from semcom.streams import tables
 from semcom.streams.caption import CaptionCoder
 from semcom.streams.key import LatentTables
+from semcom.streams.tables import StreamTables
 from semcom.transmitter import captions
 from semcom.transmitter.captions import CaptionEncoder, Describer, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.chain import Transmitter
@@ -92,6 +94,7 @@ class SemanticSystem:
             parts.float_enhancer,
             parts.transform,
             parts.tables,
+            parts.stream_tables,
             lambda received: self.receiver.decode(received).image,
             f"{parts.profile.digest} {told}",
             lambda stage: self.announce(stage),
@@ -100,6 +103,7 @@ class SemanticSystem:
             selector,
             parts.transform,
             parts.tables,
+            parts.stream_tables,
             sender,
             parts.extractor,
             parts.words,
@@ -114,7 +118,8 @@ class SemanticSystem:
         level = resolved(self.options.quantization)
         enhancer, decoder = parts.networks(level, self.options.adapters)
         transform = in_fixed_point(parts.transform)
-        return Receiver(enhancer, decoder, transform, parts.tables, parts.coder, self.options)
+        coders = parts.tables, parts.stream_tables, parts.coder
+        return Receiver(enhancer, decoder, transform, *coders, self.options)
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """See `semcom.contracts.System`."""
@@ -134,7 +139,15 @@ class _Parts:
 
     def check(self, options: SemanticOptions) -> None:
         """Raises `ProfileError` where the profile lacks what the options need."""
-        for part in ("key_tables", "key_transform", "backbone", "vocabulary", "pseudo_words", "saliency"):
+        for part in (
+            tables.PART,
+            "key_tables",
+            "key_transform",
+            "backbone",
+            "vocabulary",
+            "pseudo_words",
+            "saliency",
+        ):
             self.profile.require(part)
         for part in ("decoder", "enhancer", "enhancer_ranges"):
             self.profile.require(part)
@@ -145,6 +158,10 @@ class _Parts:
     def tables(self) -> LatentTables:
         stored = self.profile.tensors("key_tables")
         return LatentTables(stored["sets"].long().numpy(), stored["symbols"].long().numpy())
+
+    @cached_property
+    def stream_tables(self) -> StreamTables:
+        return StreamTables.from_tensors(self.profile.tensors(tables.PART))
 
     @cached_property
     def transform(self) -> KeyTransform:

@@ -35,6 +35,7 @@ from semcom.streams.coding.fsq import FSQ, LEVELS
 from semcom.streams.format import Chunks, ExtraStream
 from semcom.streams.header import Header
 from semcom.streams.key import LatentTables
+from semcom.streams.tables import StreamTables
 
 _STEPS_PER_OCTAVE = 1024  # that an expected level of texture is rounded to
 
@@ -47,6 +48,7 @@ class Receiver:
         decoder: refines the restored picture.
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
+        stream_tables: integer tables of card, mask and texture.
         captions: reads captions.
         options: steps and seed of the decoder.
         extras: further streams that may arrive; by default those that are installed.
@@ -58,12 +60,13 @@ class Receiver:
         decoder: MultimodalDecoder,
         transform: KeyTransform,
         tables: LatentTables,
+        stream_tables: StreamTables,
         captions: CaptionCoder,
         options: SemanticOptions,
         extras: Sequence[ExtraStream] | None = None,
     ) -> None:
         self.enhancer, self.decoder, self.transform, self.tables = enhancer, decoder, transform, tables
-        self.captions, self.options = captions, options
+        self.stream_tables, self.captions, self.options = stream_tables, captions, options
         self.extras = extra_streams() if extras is None else tuple(extras)
         self._fsq = FSQ()
 
@@ -120,7 +123,9 @@ class Receiver:
             quality = torch.tensor([float(head.quality)], dtype=torch.float64)
             expectation = texture.expected(thumb[None].double(), quality)
             expectation = (expectation * _STEPS_PER_OCTAVE).round() / _STEPS_PER_OCTAVE
-            surprises = torch.from_numpy(texture_stream.decode(data, *expectation.shape[1:]))[None].double()
+            rows, columns = expectation.shape[1:]
+            octaves = texture_stream.decode(data, rows, columns, self.stream_tables)
+            surprises = torch.from_numpy(octaves)[None].double()
             return texture.planes(texture.known(expectation, surprises, grid))[0].float()
 
         found = arrivals.read(texture_stream.STREAM, planes)
@@ -137,7 +142,8 @@ class Receiver:
         """What is shown without an HCI, and what that is."""
         width, height = padded_size(head.width, head.height)
         colours = arrivals.read(
-            card.STREAM, lambda data: from_card(data, head.width, head.height, (height, width))
+            card.STREAM,
+            lambda data: from_card(data, head.width, head.height, (height, width), self.stream_tables),
         )
         if colours is None:
             return grey_picture(width, height), "grey picture: no HCI and no colour card"
@@ -152,7 +158,7 @@ class Receiver:
         """
         grid = key_grid(head.width, head.height)
         nothing = torch.zeros(grid, dtype=torch.bool)
-        key_map = arrivals.read(mask.STREAM, lambda data: mask.decode(data, *grid))
+        key_map = arrivals.read(mask.STREAM, lambda data: mask.decode(data, *grid, self.stream_tables))
         if key_map is None and not arrivals.sent(mask.STREAM):
             key_map = nothing
         cells, packets = (nothing, ()) if key_map is None else (key_map, received.chunks(key.STREAM.name))

@@ -8,12 +8,8 @@ of fixed lengths.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from functools import cache
-from importlib import resources
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,6 +17,7 @@ from torch import Tensor
 from semcom.message import Protection
 from semcom.streams.coding.arithmetic import Table, decode_symbols_in_turn, encode_symbols
 from semcom.streams.format import StreamFormat
+from semcom.streams.tables import StreamTables
 
 STREAM = StreamFormat("card", Protection.CRITICAL, "colour card")
 TABLE_BITS = 12
@@ -31,30 +28,47 @@ _TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5
 _CHROMA_RANGE = 0.3  # half range: mean colours of photographs are rarely more saturated
 
 
-def encode(image: Tensor) -> bytes:
+def encode(image: Tensor, tables: StreamTables) -> bytes:
     """Card of a picture [3,H,W] in [0,1]."""
     steps = differences(image)
-    tables = [table for values, table in zip(steps, _tables(), strict=True) for _ in values]
+    edges = [table for values, table in zip(steps, tables.card_edges, strict=True) for _ in values]
     symbols = [value + top for values, top in zip(steps, TOPS.values(), strict=True) for value in values]
-    return encode_symbols(symbols, tables, TABLE_BITS)
+    return encode_symbols(symbols, edges, TABLE_BITS)
 
 
 def differences(image: Tensor) -> tuple[list[int], list[int]]:
     """What is coded of a picture [3,H,W] in [0,1]: differences of luma levels, then of chroma levels."""
+    light, colours = _all_levels(image)
+    return _differences(light, _LUMA_TOP), [d for plane in colours for d in _differences(plane, _CHROMA_TOP)]
+
+
+def sketch(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """What `decode` makes of the card of a picture [3,H,W] in [0,1]: the same levels without the bytes."""
+    light, colours = _all_levels(image)
+    planes = [torch.tensor(light) / _LUMA_TOP, *(torch.tensor(plane) / _CHROMA_TOP for plane in colours)]
+    return _smooth(planes[0], planes[1:], size)
+
+
+def _all_levels(image: Tensor) -> tuple[list[list[int]], list[list[list[int]]]]:
+    """Of luma, and of the two planes of chroma."""
     rows, columns = _cells(*image.shape[-2:])
     ycc = torch.einsum("ij,jhw->ihw", _TO_YCC, image)
     luma = F.adaptive_avg_pool2d(ycc[:1], (rows, columns))
     chroma = F.adaptive_avg_pool2d(ycc[1:], (rows // 2, columns // 2)) / (2 * _CHROMA_RANGE) + 0.5
     (light,), colours = _levels(luma, _LUMA_TOP), _levels(chroma, _CHROMA_TOP)
-    return _differences(light, _LUMA_TOP), [d for plane in colours for d in _differences(plane, _CHROMA_TOP)]
+    return light, colours
 
 
-def decode(data: bytes, height: int, width: int, size: tuple[int, int]) -> Tensor:
+def decode(data: bytes, height: int, width: int, size: tuple[int, int], tables: StreamTables) -> Tensor:
     """Smooth picture [3,*size] in [0,1] of the card of a height × width picture."""
     rows, columns = _cells(height, width)
-    read, (luma_table, chroma_table) = decode_symbols_in_turn(data, TABLE_BITS), _tables()
+    read, (luma_table, chroma_table) = decode_symbols_in_turn(data, TABLE_BITS), tables.card_edges
     luma = _plane(read, luma_table, rows, columns, _LUMA_TOP)
     chroma = [_plane(read, chroma_table, rows // 2, columns // 2, _CHROMA_TOP) for _ in range(2)]
+    return _smooth(luma, chroma, size)
+
+
+def _smooth(luma: Tensor, chroma: list[Tensor], size: tuple[int, int]) -> Tensor:
     planes = [luma[None, None], (torch.stack(chroma)[None] - 0.5) * 2 * _CHROMA_RANGE]
     smooth = [F.interpolate(plane, size, mode="bicubic", align_corners=False)[0] for plane in planes]
     return torch.einsum("ij,jhw->ihw", torch.linalg.inv(_TO_YCC), torch.cat(smooth)).clamp(0, 1)
@@ -86,11 +100,3 @@ def _plane(read: Callable[[Table], int], table: Table, rows: int, columns: int, 
             level = _guess(plane, y, x, top) + read(table) - top
             plane[y].append(max(0, min(top, level)))
     return torch.tensor(plane, dtype=torch.float32) / top
-
-
-@cache
-def _tables() -> tuple[Table, Table]:
-    """Cumulative frequencies of luma and of chroma differences."""
-    stored = json.loads(resources.files("semcom.streams").joinpath("card_tables.json").read_text())
-    luma, chroma = ([0, *np.cumsum(stored[name]).tolist()] for name in TOPS)
-    return luma, chroma

@@ -9,10 +9,7 @@ An empty map is the empty string and a full one a single byte.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from functools import cache
-from importlib import resources
 
 import torch
 from torch import Tensor
@@ -20,6 +17,7 @@ from torch import Tensor
 from semcom.message import Protection
 from semcom.streams.coding.arithmetic import BitModel, Decoder, Encoder
 from semcom.streams.format import StreamFormat
+from semcom.streams.tables import StreamTables
 
 STREAM = StreamFormat("mask", Protection.CRITICAL, "mask", "key detail cannot be placed")
 NEIGHBOURS = ((0, -1), (0, -2), (-1, -2), (-1, -1), (-1, 0), (-1, 1), (-1, 2), (-2, -1), (-2, 0), (-2, 1))
@@ -30,13 +28,13 @@ _MARGIN = 2
 _FULL_BITS = 6  # a full map is announced with probability 1/64
 
 
-def encode(key_map: Tensor) -> bytes:
+def encode(key_map: Tensor, tables: StreamTables) -> bytes:
     """Bytes of a key map [h,w] bool."""
     encoder = Encoder()
     full = bool(key_map.all())
     _announce(encoder.encode, full)
     if not full:
-        models = _models()
+        models = _models(tables)
         grid = _empty_grid(*key_map.shape)
         for y, row in enumerate(key_map.tolist(), _MARGIN):
             for x, bit in enumerate(row, _MARGIN):
@@ -45,14 +43,14 @@ def encode(key_map: Tensor) -> bytes:
     return encoder.finish()
 
 
-def decode(data: bytes, height: int, width: int) -> Tensor:
+def decode(data: bytes, height: int, width: int, tables: StreamTables) -> Tensor:
     """Key map [height,width] bool. Damaged bytes give another map, never an error."""
     decoder = Decoder(data)
     full = decoder.decode_target(_FULL_BITS) == (1 << _FULL_BITS) - 1
     _announce(decoder.advance, full)
     if full:
         return torch.ones(height, width, dtype=torch.bool)
-    models = _models()
+    models = _models(tables)
     grid = _empty_grid(height, width)
     for y in range(_MARGIN, height + _MARGIN):
         for x in range(_MARGIN, width + _MARGIN):
@@ -86,11 +84,5 @@ def _context(grid: Sequence[Sequence[bool]], y: int, x: int) -> int:
     return context
 
 
-def _models() -> list[BitModel]:
-    return [BitModel(zeros, ones, COUNT_UNIT) for zeros, ones in _counts()]
-
-
-@cache
-def _counts() -> list[tuple[int, int]]:
-    """(zeros, ones) per context. Part of the wire format: another table is another format."""
-    return json.loads(resources.files("semcom.streams").joinpath("mask_counts.json").read_text())
+def _models(tables: StreamTables) -> list[BitModel]:
+    return [BitModel(zeros, ones, COUNT_UNIT) for zeros, ones in tables.mask]

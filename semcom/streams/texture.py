@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semcom.message import Protection
-from semcom.picture import texture
 from semcom.picture.texture import MAX_SURPRISE
 from semcom.streams.coding.arithmetic import decode_symbols_in_turn, encode_symbols
 from semcom.streams.format import StreamFormat
+from semcom.streams.tables import StreamTables
 
 STREAM = StreamFormat("texture", Protection.BASE, "texture")
 NUM_SYMBOLS = 2 * MAX_SURPRISE + 1
@@ -34,14 +32,14 @@ _REACH = 2  # whole octaves tried on either side
 Grid = list[list[int]]
 
 
-def choose(octaves: NDArray[np.float32], lengths: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
+def choose(octaves: NDArray[np.float32], lengths: NDArray[np.float64]) -> NDArray[np.int64]:
     """Surprises [rows,columns] within ±4 to send for octaves [rows,columns], block by block.
 
     Args:
         octaves: levels less what is expected of them.
-        lengths: [contexts,symbols] bits, those of the tables by default.
+        lengths: [contexts,symbols] bits, such as `code_lengths`.
     """
-    bits = (_lengths() if lengths is None else lengths).tolist()
+    bits = lengths.tolist()
     chosen: Grid = []
     for y, row in enumerate(octaves.tolist()):
         chosen.append([])
@@ -54,21 +52,21 @@ def choose(octaves: NDArray[np.float32], lengths: NDArray[np.float64] | None = N
     return np.array(chosen)
 
 
-def encode(surprises: NDArray[np.int64]) -> bytes:
+def encode(surprises: NDArray[np.int64], tables: StreamTables) -> bytes:
     """Bytes of surprises [rows,columns] within ±4."""
     grid = surprises.tolist()
     places = [(y, x) for y, row in enumerate(grid) for x in range(len(row))]
-    tables = (_tables()[context(grid, y, x)] for y, x in places)
-    return encode_symbols((grid[y][x] + MAX_SURPRISE for y, x in places), tables, TABLE_BITS)
+    edges = (tables.texture_edges[context(grid, y, x)] for y, x in places)
+    return encode_symbols((grid[y][x] + MAX_SURPRISE for y, x in places), edges, TABLE_BITS)
 
 
-def decode(data: bytes, rows: int, columns: int) -> NDArray[np.int64]:
+def decode(data: bytes, rows: int, columns: int, tables: StreamTables) -> NDArray[np.int64]:
     """Surprises [rows,columns]. Damaged bytes give other surprises, never an error."""
     grid: Grid = [[] for _ in range(rows)]
     symbols = decode_symbols_in_turn(data, TABLE_BITS)
     for y in range(rows):
         for x in range(columns):
-            grid[y].append(symbols(_tables()[context(grid, y, x)]) - MAX_SURPRISE)
+            grid[y].append(symbols(tables.texture_edges[context(grid, y, x)]) - MAX_SURPRISE)
     return np.array(grid)
 
 
@@ -85,13 +83,6 @@ def _clipped(octaves: int) -> int:
     return max(-MAX_SURPRISE, min(MAX_SURPRISE, octaves))
 
 
-@cache
-def _tables() -> list[list[int]]:
-    """Cumulative frequencies per context."""
-    return [[0, *np.cumsum(table).tolist()] for table in texture.tables()["surprises"]]
-
-
-@cache
-def _lengths() -> NDArray[np.float64]:
+def code_lengths(tables: StreamTables) -> NDArray[np.float64]:
     """[contexts,symbols] bits."""
-    return np.array([[TABLE_BITS - math.log2(b - a) for a, b in pairwise(table)] for table in _tables()])
+    return TABLE_BITS - np.log2(np.array(tables.texture, np.float64))

@@ -7,10 +7,19 @@ to set 0, which codes nothing.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semcom.profile import Profile, write_part
+from semcom.provenance import provenance
 from semcom.streams.key import MAX_MAGNITUDE, NUM_SYMBOLS, TABLE_BITS, LatentTables, choose_sets
+from semcom.streams.tables import PART
+from semcom.train.training_run import DATA_TERMS, TrainingRun
 
 _ROUNDS = 12
 
@@ -57,6 +66,18 @@ def _estimate(
             symbols[index, np.arange(channels), cell + MAX_MAGNITUDE] += 1
     sets = np.array([zeros, *np.bincount(chosen, minlength=num_sets - 1)]) + 1.0
     return LatentTables(integers(sets), np.apply_along_axis(integers, -1, symbols))
+
+
+def write_tables(wanted: TrainingRun, note: Mapping[str, Any] | None = None, **tables: Any) -> None:
+    """Replaces some of the tables in the part `stream_tables` of a profile, and says so in its card."""
+    card: dict[str, Any] = {"holds": "integer tables of card, mask and texture"}
+    tensors: dict[str, Tensor] = {}
+    if (wanted.profile / "profile.json").exists() and PART in (profile := Profile.open(wanted.profile)):
+        card, tensors = profile.card(PART), dict(profile.tensors(PART))
+    learned = {name: torch.tensor(values, dtype=torch.int32) for name, values in tables.items()}
+    of = {"data": list(wanted.data), "data_terms": DATA_TERMS, **(note or {})} | provenance()
+    card |= dict.fromkeys(tables, of)
+    write_part(wanted.profile, PART, {}, tensors | learned, card)
 
 
 def integers(weights: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -33,6 +33,7 @@ from semcom.streams import hci as hci_stream
 from semcom.streams import key as key_stream
 from semcom.streams.format import ExtraStream, StreamFormat
 from semcom.streams.key import LatentTables
+from semcom.streams.tables import StreamTables
 from semcom.transmitter import hci, texture
 from semcom.transmitter.captions import CaptionEncoder
 from semcom.transmitter.features import FeatureExtractor
@@ -54,6 +55,7 @@ class Transmitter:
         selector: chooses key regions.
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
+        stream_tables: integer tables of card, mask and texture.
         captions: finds and codes the caption.
         extractor: of the features that regions and pseudo-words share.
         words: makes the pseudo-words.
@@ -67,6 +69,7 @@ class Transmitter:
         selector: RegionSelector,
         transform: KeyTransform,
         tables: LatentTables,
+        stream_tables: StreamTables,
         captions: CaptionEncoder,
         extractor: FeatureExtractor,
         words: PseudoWordEncoder,
@@ -76,6 +79,7 @@ class Transmitter:
     ) -> None:
         self.selector, self.key = selector, KeyEncoder(transform, tables)
         self.captions, self.extractor, self.words, self.shares = captions, extractor, words, shares
+        self.stream_tables = stream_tables
         self.extras = extra_streams() if extras is None else tuple(extras)
         self.search = search
 
@@ -104,7 +108,8 @@ class Transmitter:
         likely = Coding(*search.typical(_fits(budget, (), (1 - share) * budget.limit)))
         noise = grain.measure(image)
         plain = Plan(
-            Source(whole, width, height, noise, self.key), card=card.encode(image) if options.card else None
+            Source(whole, width, height, noise, self.key, self.stream_tables),
+            card=card.encode(image, self.stream_tables) if options.card else None,
         )
         textured = plain
         if options.texture:

@@ -25,6 +25,7 @@ from semcom.streams import texture as texture_stream
 from semcom.streams import words as words_stream
 from semcom.streams.format import ExtraStream, StreamFormat
 from semcom.streams.header import Header
+from semcom.streams.tables import StreamTables
 from semcom.transmitter import texture
 from semcom.transmitter.key_codec import KeyEncoder
 
@@ -48,10 +49,20 @@ class Source:
         width, height: of the picture itself.
         grain: level of its film grain.
         key: makes the key stream.
+        tables: of the other streams.
     """
 
-    def __init__(self, image: Tensor, width: int, height: int, grain: int, key: KeyEncoder) -> None:
+    def __init__(
+        self,
+        image: Tensor,
+        width: int,
+        height: int,
+        grain: int,
+        key: KeyEncoder,
+        tables: StreamTables,
+    ) -> None:
         self.image, self.width, self.height, self.grain, self._key = image, width, height, grain, key
+        self.tables = tables
         self._decoded: dict[Coding, Tensor] = {}
         self._latents: dict[Coding, Tensor] = {}
 
@@ -95,10 +106,16 @@ class Plan:
         """Of every stream but the header, beside an HCI."""
         fine, packets = None, None
         if self.levels is not None:
-            fine = texture.encode(self.levels, self.source.decoded(coding), coding.quality)
+            fine = texture.encode(
+                self.levels, self.source.decoded(coding), coding.quality, self.source.tables
+            )
         if self.key_map is not None and bool(self.key_map.any()):
             packets = self.source.key_packets(coding, self.key_map, self.fineness)
-        mask = mask_stream.encode(self.key_map) if packets and self.key_map is not None else None
+        mask = (
+            mask_stream.encode(self.key_map, self.source.tables)
+            if packets and self.key_map is not None
+            else None
+        )
         single = {
             card_stream.STREAM: self.card,
             mask_stream.STREAM: mask,

@@ -41,6 +41,7 @@ from semcom.streams import mask as keymap
 from semcom.streams import texture as texture_code
 from semcom.streams.header import Header
 from semcom.streams.key import LatentTables
+from semcom.streams.tables import StreamTables
 from semcom.transmitter import hci, shaping
 from semcom.transmitter.objective import Objective, Reference
 from semcom.transmitter.shaping import Candidate, View
@@ -78,6 +79,7 @@ class SenderSearch:
     Args:
         enhancer: makes the receiver's, in float32 and differentiable; called once, when first needed.
         transform, tables: of the key stream.
+        stream_tables: of mask and texture.
         decode: the receiver: picture [3,H,W] of a message whose packets all arrive.
         identity: of the receiver: what else its pictures depend on.
         announce: told what is being done, for progress displays.
@@ -88,11 +90,13 @@ class SenderSearch:
         enhancer: Callable[[], Enhancer],
         transform: KeyTransform,
         tables: LatentTables,
+        stream_tables: StreamTables,
         decode: Callable[[ReceivedMessage], Tensor],
         identity: str,
         announce: Callable[[str], object],
     ) -> None:
         self._build, self._transform, self._tables, self._decode = enhancer, transform, tables, decode
+        self._stream_tables = stream_tables
         self._identity, self.announce = identity, announce
         self._enhancer: Enhancer | None = None
         self._objective: tuple[str, Objective] | None = None
@@ -167,7 +171,9 @@ class SenderSearch:
         header = Header.from_bytes(streams["header"][0])
         coded = hci_picture.decode(streams["hci"][0], header.width, header.height, header.reduction)
         grid = key_grid(header.width, header.height)
-        key_map = keymap.decode(streams["mask"][0], *grid) if "mask" in streams else torch.zeros(grid)
+        key_map = torch.zeros(grid)
+        if "mask" in streams:
+            key_map = keymap.decode(streams["mask"][0], *grid, self._stream_tables)
         latents, arrived = key_bitstream.decode(streams.get("key", ()), key_map.bool().numpy(), self._tables)
         values = self._transform.values(torch.from_numpy(latents).float(), header.fineness)
         with torch.no_grad():
@@ -176,7 +182,8 @@ class SenderSearch:
             expectation = texture.expected(coded[None], torch.tensor([float(header.quality)]))
         surprises = None
         if "texture" in streams:
-            sent = texture_code.decode(streams["texture"][0], *expectation.shape[1:])
+            rows, columns = expectation.shape[1:]
+            sent = texture_code.decode(streams["texture"][0], rows, columns, self._stream_tables)
             surprises = torch.from_numpy(sent).float()
 
         def planes(octaves: Tensor) -> Tensor:

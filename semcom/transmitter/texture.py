@@ -7,6 +7,7 @@ from torch import Tensor
 
 from semcom.picture import texture
 from semcom.streams import texture as texture_code
+from semcom.streams.tables import StreamTables
 
 
 def measure(image: Tensor, noise: float = 0.0) -> Tensor:
@@ -19,13 +20,15 @@ def measure(image: Tensor, noise: float = 0.0) -> Tensor:
     return texture.measure(image[None], texture.BLOCK, noise)
 
 
-def encode(levels: Tensor, coded: Tensor, quality: int) -> bytes:
+def encode(levels: Tensor, coded: Tensor, quality: int, tables: StreamTables) -> bytes:
     """The stream.
 
     Args:
         levels: [1,rows,columns], measured.
         coded: [3,h,w] the HCI after AV1.
         quality: of it.
+        tables: of the profile.
     """
     expectation = texture.expected(coded[None], torch.tensor([float(quality)]))
-    return texture_code.encode(texture_code.choose((levels - expectation)[0].numpy()))
+    octaves = (levels - expectation)[0].numpy()
+    return texture_code.encode(texture_code.choose(octaves, texture_code.code_lengths(tables)), tables)

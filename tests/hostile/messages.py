@@ -54,9 +54,8 @@ def stub_decoder(noisy, level, x0, guidance):
 def stub_receiver(system: SemanticSystem) -> Receiver:
     """The receiver of a system with stubs for its networks; coders and key transform are the real ones."""
     parts = system._parts
-    return Receiver(
-        StubEnhancer(), stub_decoder, parts.transform, parts.tables, parts.coder, SemanticOptions()
-    )
+    real = parts.transform, parts.tables, parts.stream_tables, parts.coder
+    return Receiver(StubEnhancer(), stub_decoder, *real, SemanticOptions())
 
 
 def full_message(system: SemanticSystem) -> Message:

@@ -7,8 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semcom.profile import Profile
 from semcom.streams import mask as keymap
 from semcom.streams.coding.arithmetic import BitModel, Decoder, Encoder, decode_symbols, encode_symbols
+from semcom.streams.tables import PART, StreamTables
+
+TABLES = StreamTables.from_tensors(Profile.open("tiny").tensors(PART))
 
 
 @st.composite
@@ -89,7 +93,7 @@ key_maps = st.tuples(st.integers(1, 24), st.integers(1, 24), st.floats(0, 1), st
 @settings(max_examples=60, deadline=None)
 @given(key_maps)
 def test_key_map_round_trip(key_map):
-    decoded = keymap.decode(keymap.encode(key_map), *key_map.shape)
+    decoded = keymap.decode(keymap.encode(key_map, TABLES), *key_map.shape, TABLES)
     assert decoded.dtype == torch.bool
     assert torch.equal(decoded, key_map)
 
@@ -97,13 +101,13 @@ def test_key_map_round_trip(key_map):
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=30), st.integers(1, 24), st.integers(1, 24))
 def test_any_bytes_are_some_key_map(data, height, width):
-    assert keymap.decode(data, height, width).shape == (height, width)
+    assert keymap.decode(data, height, width, TABLES).shape == (height, width)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (32, 48), (256, 64)])
 def test_empty_and_full_maps(size):
-    assert keymap.encode(torch.zeros(size, dtype=torch.bool)) == b""
-    assert len(keymap.encode(torch.ones(size, dtype=torch.bool))) == 1
+    assert keymap.encode(torch.zeros(size, dtype=torch.bool), TABLES) == b""
+    assert len(keymap.encode(torch.ones(size, dtype=torch.bool), TABLES)) == 1
 
 
 def ellipse(height, width, cy, cx, ry, rx):
@@ -113,12 +117,14 @@ def ellipse(height, width, cy, cx, ry, rx):
 
 def test_objects_are_cheap():
     """Ellipses on Kodak's grid within the 24 bytes of the design; noise costs what noise must."""
-    sizes = [len(keymap.encode(ellipse(32, 48, 16, 10 + i, 4 + i / 3, 5 + i / 2))) for i in range(0, 24, 3)]
+    sizes = [
+        len(keymap.encode(ellipse(32, 48, 16, 10 + i, 4 + i / 3, 5 + i / 2), TABLES)) for i in range(0, 24, 3)
+    ]
     assert sum(sizes) / len(sizes) < 24
     noise = torch.rand(32, 48, generator=torch.Generator().manual_seed(0)) < 0.5
-    assert 32 * 48 / 8 - 1 <= len(keymap.encode(noise)) < 2 * 32 * 48 / 8
+    assert 32 * 48 / 8 - 1 <= len(keymap.encode(noise, TABLES)) < 2 * 32 * 48 / 8
 
 
 def test_bytes_are_frozen():
     """The wire format: a change of the table, the template or the coder must change this on purpose."""
-    assert keymap.encode(ellipse(12, 20, 6, 9, 4, 6)).hex() == "d645a02092c2"
+    assert keymap.encode(ellipse(12, 20, 6, 9, 4, 6), TABLES).hex() == "d645a02092c2"

@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 from semcom.picture import images, texture
 from semcom.picture.pixels import to_tensor
 from semcom.picture.texture import BLOCK, MAX_SURPRISE
+from semcom.profile import Profile
 from semcom.streams import texture as texture_code
 from semcom.streams.coding import av1
+from semcom.streams.tables import PART, StreamTables
 from semcom.streams.texture import NUM_CONTEXTS, NUM_SYMBOLS, TABLE_BITS
 from semcom.transmitter import hci
 from semcom.transmitter import texture as sender
+
+TABLES = StreamTables.from_tensors(Profile.open("tiny").tensors(PART))
 
 GRIDS = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1))
 
@@ -60,9 +64,9 @@ def test_sizes_meet(height, width):
     torch.manual_seed(0)
     levels = sender.measure(torch.rand(3, height, width))
     coded, grid = torch.rand(3, height // 4, width // 4), (height // 16, width // 16)
-    data = sender.encode(levels, coded, 30)
+    data = sender.encode(levels, coded, 30, TABLES)
     expectation = texture.expected(coded[None], torch.tensor([30.0]))
-    surprises = torch.from_numpy(texture_code.decode(data, *expectation.shape[1:]))[None].float()
+    surprises = torch.from_numpy(texture_code.decode(data, *expectation.shape[1:], TABLES))[None].float()
     known = texture.known(expectation, surprises, grid)
     assert known.level.shape == (1, *grid)
     assert texture.planes(known).shape == (1, 3, height // 4, width // 4)
@@ -75,8 +79,8 @@ def test_the_receiver_learns_the_level_to_within_an_octave(sample_photo):
     for quality in (20, 40):
         coded = to_tensor(av1.decode(hci.encode(thumb, quality, 6), thumb.shape[1], thumb.shape[0]))
         expectation = texture.expected(coded[None], torch.tensor([float(quality)]))
-        data = sender.encode(levels, coded, quality)
-        surprises = texture_code.decode(data, *expectation.shape[1:])
+        data = sender.encode(levels, coded, quality, TABLES)
+        surprises = texture_code.decode(data, *expectation.shape[1:], TABLES)
         guessed = (levels - expectation).abs().mean()
         told = (levels - expectation - torch.from_numpy(surprises)).abs().mean()
         assert told < 0.4 and told < 0.7 * guessed
@@ -98,13 +102,13 @@ def test_surprises_survive_the_wire(grid):
     rows, columns, seed = grid
     surprises = np.random.default_rng(seed).integers(-MAX_SURPRISE, MAX_SURPRISE + 1, (rows, columns))
     np.testing.assert_array_equal(
-        texture_code.decode(texture_code.encode(surprises), rows, columns), surprises
+        texture_code.decode(texture_code.encode(surprises, TABLES), rows, columns, TABLES), surprises
     )
 
 
 @given(st.binary(max_size=40))
 def test_damaged_bytes_are_other_surprises(data):
-    decoded = texture_code.decode(data, 5, 7)
+    decoded = texture_code.decode(data, 5, 7, TABLES)
     assert decoded.shape == (5, 7)
     assert (abs(decoded) <= MAX_SURPRISE).all()
 
@@ -113,16 +117,18 @@ def test_damaged_bytes_are_other_surprises(data):
 @given(GRIDS)
 def test_the_string_is_as_long_as_the_tables_promise(grid):
     rows, columns, seed = grid
-    surprises = texture_code.choose(np.random.default_rng(seed).normal(0, 1, (rows, columns)))
-    tables = np.array(texture.tables()["surprises"])
+    surprises = texture_code.choose(
+        np.random.default_rng(seed).normal(0, 1, (rows, columns)), texture_code.code_lengths(TABLES)
+    )
+    tables = np.array(TABLES.texture)
     cells, values = surprises.tolist(), surprises.ravel() + MAX_SURPRISE
     contexts = [texture_code.context(cells, y, x) for y in range(rows) for x in range(columns)]
     bits = (TABLE_BITS - np.log2(tables[contexts, values])).sum()
-    assert 8 * len(texture_code.encode(surprises)) <= bits + 16
+    assert 8 * len(texture_code.encode(surprises, TABLES)) <= bits + 16
 
 
 def test_tables_are_integer_distributions():
-    tables = np.array(texture.tables()["surprises"])
+    tables = np.array(TABLES.texture)
     assert tables.shape == (NUM_CONTEXTS, NUM_SYMBOLS)
     assert (tables > 0).all() and (tables.sum(1) == 1 << TABLE_BITS).all()
 

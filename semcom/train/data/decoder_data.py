@@ -62,7 +62,7 @@ class GuidedCrops(KeyCrops):
         rng = np.random.default_rng([self.seed, index])
         photo, path = self._photo(rng)
         whole = to_tensor(np.asarray(photo))
-        sketch = card.decode(card.encode(whole), photo.height, photo.width, (CROP, CROP))
+        sketch = card.sketch(whole, (CROP, CROP))
         has_words = self.guided or rng.random() < (_SCENE_WORDS if is_scene(index) else _CROP_WORDS)
         nothing = torch.zeros(FEATURE_CHANNELS[-1], GRID, GRID)
         return (

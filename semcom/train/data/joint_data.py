@@ -51,7 +51,7 @@ class JointCrops(KeyCrops):
         coded = self._coded(photo, rng)
         cuts = [self._cut(coded, rng) | self._key_maps(CUTS * index + i) for i in range(CUTS)]
         whole = to_tensor(coded.pixels)
-        sketch = card.decode(card.encode(whole), photo.height, photo.width, (SCENE, SCENE))
+        sketch = card.sketch(whole, (SCENE, SCENE))
         scene = photo.resize((SCENE, SCENE), Image.Resampling.LANCZOS)
         return {
             **{name: _compact(torch.stack([cut[name] for cut in cuts])) for name in cuts[0]},

@@ -2,12 +2,11 @@
 
     semcom train card --data ../shared/data/photos/train --profile tiny
 
-writes `semcom/streams/card_tables.json`.
+writes two tensors of the profile's part `stream_tables`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from semcom.picture import images
 from semcom.picture.pixels import to_tensor
 from semcom.streams import card
 from semcom.train.data.crops import list_photos
-from semcom.train.tables import integers
+from semcom.train.tables import integers, write_tables
 from semcom.train.training_run import TrainingRun
 
 _PRIOR = 0.5  # added to every count
@@ -36,5 +35,5 @@ def count(photos: Sequence[Path]) -> dict[str, list[int]]:
 
 def train(wanted: TrainingRun) -> None:
     """Writes the tables."""
-    target = Path(card.__file__).with_name("card_tables.json")
-    target.write_text(json.dumps(count(list_photos(wanted.data)), separators=(",", ":")) + "\n")
+    learned = count(list_photos(wanted.data))
+    write_tables(wanted, card_luma=learned["luma"], card_chroma=learned["chroma"])

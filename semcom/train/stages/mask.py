@@ -1,14 +1,13 @@
-"""Stage `keymap`: counts the contexts of the key-map coder on masks of salient objects.
+"""Stage `mask`: counts the contexts of the key-map coder on masks of salient objects.
 
     semcom train mask --data ../shared/data/masks/ecssd/train --profile tiny
 
-writes `semcom/models/mask_counts.json`. Every mask counts at two cell sizes, with and without the
-limit on the key area, and mirrored.
+writes a tensor of the profile's part `stream_tables`. Every mask counts at two cell sizes, with and without
+the limit on the key area, and mirrored.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 from semcom.picture import images
 from semcom.picture.grid import CELL
 from semcom.streams import mask as keymap
+from semcom.train.tables import write_tables
 from semcom.train.training_run import TrainingRun
 from semcom.transmitter.regions import cell_means, key_cells
 
@@ -53,11 +53,5 @@ def count(maps: Iterator[Tensor]) -> list[tuple[int, int]]:
 
 def train(wanted: TrainingRun) -> None:
     """Writes the tables."""
-    target = Path(keymap.__file__).with_name("mask_counts.json")
-    target.write_text(
-        json.dumps(
-            count(chain.from_iterable(key_maps(Path(source)) for source in wanted.data)),
-            separators=(",", ":"),
-        )
-        + "\n"
-    )
+    maps = chain.from_iterable(key_maps(Path(source)) for source in wanted.data)
+    write_tables(wanted, mask=[list(pair) for pair in count(maps)])

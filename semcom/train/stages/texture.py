@@ -2,14 +2,13 @@
 
     semcom train texture --data ../shared/data/photos/train --profile tiny
 
-writes `semcom/picture/texture_tables.json` from crops of photographs coded at random qualities: the
+writes a tensor of the profile's part `stream_tables` from crops of photographs coded at random qualities: the
 expectation by least squares; then surprises as the transmitter would choose them, and tables from how often
 it chose what, in turn.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from semcom.picture import texture
 from semcom.streams import texture as texture_code
 from semcom.streams.texture import NUM_CONTEXTS, NUM_SYMBOLS, TABLE_BITS
 from semcom.train.data.crops import QUALITIES, CodedCrops, list_photos
-from semcom.train.tables import integers
+from semcom.train.tables import integers, write_tables
 from semcom.train.training_run import TrainingRun
 
 _CROPS, _CROP, _SEED = 1200, 256, 77
@@ -66,5 +65,6 @@ def _tables(octaves: NDArray[np.float32]) -> list[list[int]]:
 
 def train(wanted: TrainingRun) -> None:
     """Writes the tables."""
-    target = Path(texture.__file__).with_name("texture_tables.json")
-    target.write_text(json.dumps(learn(list_photos(wanted.data)), separators=(",", ":")) + "\n")
+    learned = learn(list_photos(wanted.data))
+    note = {"texture_expectation": learned["expectation"]}
+    write_tables(wanted, note, texture=learned["surprises"])
