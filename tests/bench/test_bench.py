@@ -15,12 +15,13 @@ from typer.testing import CliRunner
 from semcom.bench import run as runner
 from semcom.bench import sheets
 from semcom.bench.document import Document, best_rows, columns
-from semcom.bench.operating_points import OperatingPoint
+from semcom.bench.operating_points import OperatingPoint, operating_points
 from semcom.bench.plots import anchors, rate_figure, write_plots
 from semcom.bench.spec import BenchSpec, load
 from semcom.bench.table import table, write_table
 from semcom.cli.main import app
 from semcom.sweep import api
+from semcom.sweep.plan import find_photos
 from semcom.sweep.result import SweepResult
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -358,3 +359,55 @@ def test_committed_codec_benchmark_is_valid():
     built = load(ROOT / "benchmarks" / "codecs_kodak.yaml")
     assert built.adaptive == []
     assert built.budgets.unit == "bpp"
+
+
+def test_a_run_that_fails_says_why_in_one_line(photos, tmp_path):
+    """Every point too small for any message: a line for each, exit code 1, and no traceback."""
+    file = tmp_path / "small.yaml"
+    small = {"link": None, "snr_db": None, "budgets": {"bpp": [0.001]}, "systems": {"jpeg": {}}}
+    file.write_text(yaml.safe_dump(described(photos) | small))
+    done = CliRunner().invoke(
+        app, ["bench", "run", str(file), "--folder", str(tmp_path / "run"), "--executor", "serial"]
+    )
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    assert done.stderr.count("failed: jpeg, p0.png, 0 dB: encode: BudgetError: ") == 1
+    assert "smallest that works" in done.stderr
+
+
+def test_an_unreadable_photo_fails_alone(photos, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "p0.png").write_bytes((photos / "p0.png").read_bytes())
+    (folder / "p1.png").write_bytes(b"no picture")
+    alone = {"link": None, "snr_db": None, "budgets": {"bpp": [2.0]}, "systems": {"jpeg": {}, "webp": {}}}
+    spec = BenchSpec.model_validate(described(photos) | alone | {"images": [str(folder)]})
+    document, result = runner.simulate(spec, tmp_path / "run", command="test", executor="serial")
+    assert set(result.to_pandas()["image"]) == {"p0.png"}
+    assert all("p1.png" in item["reason"] for item in document["missing"])
+    assert document["results"] == []
+
+
+def test_bench_imports_only_what_is_allowed(photos, tmp_path):
+    systems = {"own": {"system": "os:system", "mcs": "fixed"}}
+    spec = BenchSpec.model_validate(described(photos, systems=systems))
+    with pytest.raises(ValueError, match="would import and run code"):
+        runner.run(spec, tmp_path / "run", command="test", executor="serial")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_mcs_does_not_depend_on_which_picture_comes_first(tmp_path, sample_photo):
+    """A limit is a number of channel uses a pixel of each picture, not of the first one."""
+    chosen = []
+    for number, sizes in enumerate(((96, 192), (192, 96))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with Image.open(sample_photo) as picture:
+            for name, side in zip("ab", sizes, strict=True):
+                picture.convert("RGB").crop((100, 100, 100 + side, 100 + side)).save(folder / f"{name}.png")
+        spec = BenchSpec.model_validate(
+            described(folder, systems={"jpeg": {}}, budgets={"cbr": [0.1]}, confirm=1, snr_db=[15])
+        )
+        points = operating_points(spec, find_photos(spec.images), None, str)
+        chosen.append(sorted(point.mcs["base"] for point in points))
+    assert chosen[0] == chosen[1]

@@ -166,3 +166,48 @@ def test_an_empty_run_says_so(tmp_path: Path, toy: Callable[..., Any]) -> None:
     assert len(empty.to_pandas()) == 0 and len(empty.failures()) == 4
     with pytest.raises(ValueError, match="no finished points"):
         report.write(empty)
+
+
+def test_bits_of_a_stream_that_some_images_lack_add_up(result: SweepResult) -> None:
+    """A stream that one image of two has counts half, so that the streams add up to all bits."""
+    part = result.to_pandas().head(2).copy()
+    part["bpp_key"] = [0.2, np.nan]
+    part["bpp"] = part["bpp_header"] + part["bpp_image"] + part["bpp_key"].fillna(0)
+    part["image"] = ["photo0.png", "photo1.png"]
+    part["_tally"] = list(result._points["_tally"].head(2))
+    row = result._summarise(part)
+    assert row["bpp_key"] == pytest.approx(0.1)
+    assert row["bpp"] == pytest.approx(row["bpp_header"] + row["bpp_image"] + row["bpp_key"])
+
+
+def test_envelope_takes_the_best_whichever_way_a_metric_points(result: SweepResult) -> None:
+    summary = result.summary()
+    both = summary[summary["system"] == "plain"].groupby("snr_db")
+    for metric, best in (("psnr", "max"), ("sweep_toys:mse", "min")):
+        found = result.envelope(metric, "fading").set_index(["system", "snr_db"]).loc["plain"]
+        assert found[metric].to_dict() == getattr(both[metric], best)().to_dict()
+    with pytest.raises(ValueError, match="not one of the metrics"):
+        result.envelope("lost", "fading")
+
+
+def test_labels_of_any_kind_are_drawn_as_they_are(result: SweepResult) -> None:
+    from semcom.sweep.plots import plot_curves
+
+    table = (
+        result.summary()[["system", "snr_db", "psnr", "psnr_half_width"]].head(2).assign(system=r"$\frac$")
+    )
+    hidden = table.assign(system="_hidden")
+    ax = plot_curves(pd.concat([table, hidden]), "psnr", "snr_db", ["system"], None, result.contents.metrics)
+    ax.figure.canvas.draw()
+    assert len(ax.get_legend().get_texts()) == 2
+    plt.close("all")
+
+
+def test_bands_end_where_a_metric_has_no_values(result: SweepResult) -> None:
+    from semcom.sweep.plots import plot_curves
+
+    table = result.summary().head(3).assign(psnr_half_width=100.0)
+    ax = plot_curves(table, "psnr", "snr_db", ["system"], None, result.contents.metrics)
+    lowest = min(path.vertices[:, 1].min() for path in ax.collections[0].get_paths())
+    assert lowest >= 0
+    plt.close("all")
