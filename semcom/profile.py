@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -62,11 +61,6 @@ class Profile:
         manifest = _manifest(folder)
         parts = {part: _read_part(folder, part, entry) for part, entry in manifest["parts"].items()}
         return cls(str(manifest["name"]), folder, parts)
-
-    @cached_property
-    def sha256(self) -> str:
-        """Of the manifest, which holds the SHA-256 of every part: another one for any other weight."""
-        return sha256((self._folder / "profile.json").read_bytes()).hexdigest()
 
     def __contains__(self, part: str) -> bool:
         return part in self._parts

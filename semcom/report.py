@@ -77,7 +77,7 @@ def _made_by(system: System) -> dict[str, Any]:
     if not isinstance(profile, Profile):
         return {"profile": None, "precision": None}
     precision = resolved(options.quantization).value if isinstance(options, SemanticOptions) else None
-    return {"profile": {"name": profile.name, "sha256": profile.sha256}, "precision": precision}
+    return {"profile": {"name": profile.name, "sha256": profile.digest}, "precision": precision}
 
 
 def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> dict[str, Any]:
