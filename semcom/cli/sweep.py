@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from semcom.cli.errors import one_line_errors
+from semcom.files import check_file, check_folder
 from semcom.sweep.executors import executor_names
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def run(
     from semcom.sweep import api
 
     with one_line_errors():
+        check_folder(out or Path("runs"))
         result = api.run(
             scenario,
             out,
@@ -101,6 +103,7 @@ def merge(
     from semcom.sweep import api
 
     with one_line_errors():
+        check_folder(out)
         typer.echo(repr(api.merge(runs, out)))
 
 
@@ -113,6 +116,7 @@ def export(
     from semcom.sweep import api
 
     with one_line_errors():
+        check_file(out)
         typer.echo(api.load(run).export(out))
 
 
@@ -134,6 +138,7 @@ def report(
     from semcom.sweep import api, report
 
     with one_line_errors():
+        check_folder(out or run)
         typer.echo(report.write(api.load(run), out))
 
 

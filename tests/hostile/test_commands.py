@@ -1,0 +1,73 @@
+"""Commands of strangers: one line or a few, exit code 2, nothing that a terminal obeys."""
+
+import errno
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from semcom.cli.errors import lines, one_line_errors, printable
+from semcom.cli.main import app
+from semcom.files import check_file, check_folder
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("a\nb"), ["a", "b"]),
+        (OSError(errno.ENOSPC, "No space left on device", "x.png"), ["x.png: No space left on device"]),
+        (FileNotFoundError("no photo in nowhere"), ["no photo in nowhere"]),
+        (KeyError("nope"), ["nothing is called 'nope'"]),
+        (OverflowError("too large"), ["too large"]),
+        (RecursionError("maximum recursion depth"), ["something in the input is nested too deeply"]),
+        (ValueError("\x1b]0;title\x07\x1b[2Jx\u202ey"), ["]0;title [2Jx y"]),
+    ],
+)
+def test_errors_are_lines_and_exit_code_2(error, said, capsys):
+    with pytest.raises(typer.Exit) as caught, one_line_errors():
+        raise error
+    assert caught.value.exit_code == 2
+    assert capsys.readouterr().err.splitlines() == [f"semcom: {line}" for line in said]
+
+
+def test_what_is_printed_is_capped():
+    assert len(printable("x" * 10**6)) == 1001
+    assert lines(ValueError("\n".join("x" * 5000)))[-1] == "and 4980 more"
+
+
+def test_places_for_results_are_checked_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ValueError, match="is a file"):
+            check_folder(place)
+    with pytest.raises(ValueError, match="is a folder"):
+        check_file(tmp_path)
+    check_folder(tmp_path / "new" / "newer")
+    check_file(tmp_path / "new.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sweep", "run", "quick", "--out", "{file}"),
+        ("sweep", "run", "{file}"),
+        ("sweep", "run", "/dev/zero"),
+        ("sweep", "run", "x" * 5000),
+        ("sweep", "status", "{file}"),
+        ("sweep", "export", "{folder}", "--out", "{folder}"),
+        ("report", "{folder}"),
+        ("report", "{folder}", "--out", "{file}"),
+        ("bench", "run", "{file}"),
+        ("bench", "run", "/nowhere.yaml"),
+        ("channels", "describe", "{file}"),
+        ("send", "/dev/zero"),
+    ],
+)
+def test_commands_end_in_lines(arguments, tmp_path):
+    (tmp_path / "file").touch()
+    places = {"file": tmp_path / "file", "folder": tmp_path}
+    result = CliRunner().invoke(app, [text.format(**places) for text in arguments])
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert 0 < len(result.output) < 3000
