@@ -7,7 +7,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: run test lint lock clean
+.PHONY: run test lint docs lock clean
 
 run: $(VENV)/.run
 	$(BIN)/semcom send semcom/samples/coffee.png --out out
@@ -30,6 +30,10 @@ $(VENV)/.run: pyproject.toml
 $(VENV)/.test: $(VENV)/.run pyproject.toml
 	$(INSTALL) --editable '.[dev]'
 	touch $@
+
+docs: $(VENV)/.run
+	$(INSTALL) --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:
 	rm -rf $(VENV) out

@@ -1,4 +1,4 @@
-"""What the site derives when it is built: reference pages from the schemas and the commands, tables from results."""
+"""What the site derives when it is built: reference pages of schemas and commands, tables of results."""
 
 from __future__ import annotations
 
@@ -88,7 +88,14 @@ def schema_page(title: str, kind: str) -> str:
     for name, part in {title: schema, **schema.get("$defs", {})}.items():
         if "properties" not in part:
             continue
-        lines += [f"## {name}", "", _text(part), "", "| key | type | default | what |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"## {name}",
+            "",
+            _text(part),
+            "",
+            "| key | type | default | what |",
+            "| --- | --- | --- | --- |",
+        ]
         required = set(part.get("required", ()))
         for key, field in part["properties"].items():
             default = "required" if key in required else f"`{json.dumps(field.get('default'))}`"

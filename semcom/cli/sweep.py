@@ -35,6 +35,13 @@ AllowImports = Annotated[
 ]
 
 
+def _part(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal()):
+        raise ValueError(f"--part {text}: give I/N, for example 3/16")
+    return int(number), int(count)
+
+
 @sweep_app.command()
 def run(
     scenario: Annotated[str, typer.Argument(help="Scenario file, or name of a ready-made one.")],
@@ -49,6 +56,9 @@ def run(
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster; auto for a running one.")] = None,
     batch: Annotated[int, typer.Option(help="Trials in one call of the link.", min=1)] = 64,
     resume: Annotated[bool, typer.Option(help="Continue a run that is there.")] = True,
+    part: Annotated[
+        str, typer.Option(help="I/N: every N-th image from the I-th on, for jobs of an array; see merge.")
+    ] = "1/1",
     allow_imports: AllowImports = False,
 ) -> None:
     """Simulate what is not finished yet. Ctrl-C stops cleanly; the same command continues."""
@@ -68,6 +78,7 @@ def run(
             resume=resume,
             show_progress=True,
             allow_imports=allow_imports,
+            part=_part(part),
         )
     done = result.statistics
     assert done is not None

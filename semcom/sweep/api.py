@@ -19,7 +19,7 @@ from semcom.sweep.contents import Contents, is_run
 from semcom.sweep.engine import DEFAULT_BATCH, Engine, stored_points
 from semcom.sweep.executors import make_executor
 from semcom.sweep.executors.base import Resources
-from semcom.sweep.plan import Plan
+from semcom.sweep.plan import Plan, find_photos
 from semcom.sweep.progress import progress
 from semcom.sweep.result import SweepResult
 from semcom.sweep.scenario import Scenario, to_yaml
@@ -43,6 +43,7 @@ def run(
     resume: bool = True,
     show_progress: bool | None = None,
     allow_imports: bool = False,
+    part: tuple[int, int] = (1, 1),
 ) -> SweepResult:
     """Simulates every point of a scenario that is not finished yet.
 
@@ -62,6 +63,8 @@ def run(
         resume: with False, a folder that has results is an error.
         show_progress: default only on a terminal.
         allow_imports: whether `module:callable` in the scenario may name systems, links and metrics.
+        part: (i, n) simulates every n-th image from the i-th on, for jobs of an array; `merge` puts parts
+            together.
 
     Raises:
         ScenarioError: the scenario is wrong, see its message.
@@ -72,6 +75,8 @@ def run(
     checked = load_scenario(scenario, allow_imports)
     if images:
         checked = checked.model_copy(update={"images": tuple(images)})
+    if part != (1, 1):
+        checked = _part(checked, *part)
     store = Store(out or Path("runs") / checked.name)
     if not resume and store.shard_paths():
         raise ValueError(f"{store.folder} has results; resume, or choose another folder")
@@ -84,6 +89,16 @@ def run(
         write_atomically(copy, to_yaml(checked).encode())
     resources = Resources(workers, threads, address, checked.stop.seconds_per_task)
     return simulate(plan, store, executor, resources, batch=batch, show_progress=show_progress)
+
+
+def _part(scenario: Scenario, number: int, count: int) -> Scenario:
+    """Some of the images of a scenario. Raises ValueError where none is left."""
+    photos = [photo.path for photo in find_photos(scenario.images)]
+    if not 1 <= number <= count or not photos[number - 1 :: count]:
+        raise ValueError(
+            f"part {number}/{count}: there are {len(photos)} images, so 1/N to N/N with N up to that"
+        )
+    return scenario.model_copy(update={"images": tuple(photos[number - 1 :: count])})
 
 
 def _file(scenario: str | Path, copy: Path) -> Path:

@@ -216,6 +216,15 @@ def test_merge_counts_nothing_twice(toy: Toy, tmp_path: Path, expected: bytes) -
     assert api.status(tmp_path / "merged")["finished"] == 16
 
 
+def test_parts_of_an_array_are_the_whole_run(toy: Toy, tmp_path: Path, expected: bytes) -> None:
+    for number in (1, 2, 3):
+        serial(toy(), tmp_path / f"part{number}", part=(number, 3))
+    merged = api.merge([tmp_path / f"part{number}" for number in (1, 2, 3)], tmp_path / "merged")
+    assert table(merged) == expected
+    with pytest.raises(ValueError, match="part 9/9: there are 4 images"):
+        serial(toy(), tmp_path / "none", part=(9, 9))
+
+
 def test_an_image_that_cannot_be_read_fails_alone_and_is_retried(
     toy: Toy, photos: Path, tmp_path: Path, expected: bytes
 ) -> None:
