@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """A message before the quality of its HCI is settled: what would travel beside which HCI, at what cost.
-=======
-"""A message before the quality of its HCI is settled: what would travel beside which HCI, and what it costs.
->>>>>>> 33d48c6 (sweep run --part I/N for arrays of jobs; docs extra and make docs)
 
 Sizes are enough to choose by, so that a message is made once, when everything is chosen. What depends on an
 HCI (its decoded picture, the latents of what it misses) is worked out once for each.
