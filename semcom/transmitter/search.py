@@ -101,6 +101,7 @@ class SenderSearch:
         self._enhancer: Enhancer | None = None
         self._objective: tuple[str, Objective] | None = None
 
+    @torch.inference_mode(False)
     def improve(
         self,
         image: Tensor,
@@ -133,6 +134,7 @@ class SenderSearch:
             return cached
         if self._objective is None or self._objective[0] != objective:
             self._objective = objective, Objective(objective, _device())
+        image = image.clone()  # callers may be in inference mode, whose tensors know no gradient
         task = _Task(image, start, plain, make, budget, self._objective[1], self._score)
         best = task.settings(self.announce, keeps_key) if effort == 1 else self._shaped(task)
         _write(file, best)

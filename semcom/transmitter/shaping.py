@@ -72,6 +72,7 @@ Make = Callable[[NDArray[np.uint8], Tensor | None], Message]
 """Message of a thumbnail [h,w,3] uint8 and texture levels [1,rows,columns], within the budget."""
 
 
+@torch.enable_grad()
 def shape(
     thumb: NDArray[np.uint8],
     levels: Tensor | None,
