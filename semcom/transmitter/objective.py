@@ -19,6 +19,7 @@ from torch import Tensor
 
 from semcom.metrics import dists, lpips
 from semcom.pretrained import PretrainedError
+from semcom.train.precision import half_precision
 
 OBJECTIVES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -81,8 +82,13 @@ class Objective:
         )
 
     def loss(self, picture: Tensor, original: Reference) -> Tensor:
-        """Scalar to descend, of a picture [1,3,H,W] that need not be clipped."""
-        return self._sum(picture, original) + _EXCESS * excess(picture, original.image)
+        """Scalar to descend, of a picture [1,3,H,W] that need not be clipped.
+
+        In bfloat16 where that is fast: the gradient's direction stays (cosine 0.98). Not so for the enhancer,
+        whose gradient in bfloat16 has a cosine of 0.6 with the one in float32: that network stays in float32.
+        """
+        with half_precision(picture.device.type):
+            return self._sum(picture, original) + _EXCESS * excess(picture, original.image)
 
     @torch.no_grad()
     def score(self, picture: Tensor, original: Reference) -> float:

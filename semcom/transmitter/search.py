@@ -47,7 +47,7 @@ from semcom.transmitter.objective import Objective, Reference
 from semcom.transmitter.shaping import Candidate, View
 
 STEPS = 20
-_VERSION = 1  # of the search, in the cache's names: another one is another result
+_VERSION = 2  # of the search, in the cache's names: another one is another result
 _JUDGED = 3  # candidates of the gradient's search that the receiver decodes
 _SHARPER = (60, -40)  # per cent of an unsharp mask of one HCI pixel; below 0 a blur, mixed in
 _FINER = (0.5, -0.5)  # octaves
@@ -143,7 +143,7 @@ class SenderSearch:
     def _shaped(self, task: _Task) -> Message:
         """The best of the gradient's candidates and of `plain`, as the receiver sees them."""
         if self._enhancer is None:
-            self._enhancer = self._build().to(_device(), torch.bfloat16 if _is_half_fast() else torch.float32)
+            self._enhancer = self._build().to(_device())
         found = shaping.shape(
             task.start.thumb,
             task.start.levels,
@@ -279,11 +279,6 @@ class _Task:
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _is_half_fast() -> bool:
-    """Whether bfloat16 has instructions of its own: twice as fast as float32."""
-    return torch.cuda.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _quality(message: Message) -> int:

@@ -192,8 +192,7 @@ def _gradient(
         parts = window.split((3, len(seen.detail), 3), 1)
         dy, dx = 4 * (top + _RIM - y), 4 * (left + _RIM - x)
         output = enhancer(parts[0], level, *parts[1:])[:, :, dy : dy + 4 * h, dx : dx + 4 * w]
-        with torch.autocast(weight.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16):
-            loss = objective.loss(output, original) * (h * w / (height * width))
+        loss = objective.loss(output, original) * (h * w / (height * width))
         loss.backward()
         total += loss.item()
     assert source.grad is not None
