@@ -31,8 +31,8 @@ from semcom.intervals import half_width
 from semcom.link import PerfectLink
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
+from semcom.metrics.ms_ssim import ms_ssim
 from semcom.metrics.psnr import psnr
-from semcom.metrics.ssim import ms_ssim
 from semcom.packets import bpp
 from semcom.picture import images
 from semcom.picture.grid import CELL

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semcom.metrics import dists, lpips
+from semcom.networks.half import half_precision
 from semcom.pretrained import PretrainedError
-from semcom.train.precision import half_precision
 
 OBJECTIVES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {

@@ -18,6 +18,7 @@ from semcom import pretrained
 from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
 from semcom.networks.enhancer import Enhancer
+from semcom.networks.half import half_precision
 from semcom.networks.key_transform import FINENESSES, USUAL_FINENESS, KeyTransform
 from semcom.networks.key_transform import PLANES as KEY_PLANES
 from semcom.networks.rrdb import prune_blocks
@@ -25,7 +26,6 @@ from semcom.picture import texture
 from semcom.picture.grid import CELL
 from semcom.profile import Profile, write_part
 from semcom.train.data.crops import QUALITIES, CodedCrops, KeyCrops, list_photos
-from semcom.train.precision import half_precision
 from semcom.train.training_run import TrainingRun, card_of, train_stage
 
 _PUBLISHED_BLOCKS = 23

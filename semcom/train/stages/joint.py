@@ -33,6 +33,7 @@ from semcom.metrics.lpips import LPIPSNetwork
 from semcom.networks.captioner import Captioner
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.enhancer import Enhancer
+from semcom.networks.half import half_precision
 from semcom.networks.key_transform import LATENTS, USUAL_FINENESS, KeyTransform
 from semcom.networks.mgdd import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
 from semcom.networks.pseudo_words import GRID, PseudoWordEncoder
@@ -45,7 +46,6 @@ from semcom.train.adversary import Adversary, ProjectedHeads, strength
 from semcom.train.as_integers import as_integers
 from semcom.train.data.crops import list_photos
 from semcom.train.data.joint_data import CUTS, JointCrops, expanded, tokens, written_captions
-from semcom.train.precision import half_precision
 from semcom.train.stages.decoder import NOISIEST
 from semcom.train.stages.enhancer import JITTER, TEXTURE_LOST, any_fineness, refine, texture_planes
 from semcom.train.training_run import TrainingRun, card_of, train_stage

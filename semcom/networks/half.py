@@ -1,4 +1,4 @@
-"""Half precision for training, where the processor has instructions for it."""
+"""Half precision for gradients, where the processor has instructions for it."""
 
 from __future__ import annotations
 
