@@ -38,6 +38,9 @@ def _channel(channel: ChannelSpec) -> list[str]:
         "ray_tracing": f"scene {where.scene}, transmitter at {_place(where.tx_position_m)}, receiver at "
         f"{_place(where.rx_position_m)}, up to {where.max_depth} interactions a path; each burst draws the "
         "phase of every path and the direction of motion",
+        "dataset": f"{channel.dataset.file or 'the corridor that comes with semcom'}, motion "
+        f"{channel.dataset.motion}; each burst draws a record, an instant and a common phase",
+        "options": f"options {', '.join(f'{k} {v}' for k, v in channel.options.items()) or 'none'}",
     }
     arrays = f"{channel.num_tx_antennas} transmit and {channel.num_rx_antennas} receive antenna(s)"
     if "antenna_pattern" in model.reads:

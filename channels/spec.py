@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -50,7 +50,9 @@ class _Spec(BaseModel):
 class RayTracingSpec(_Spec):
     """What Sionna RT's path solver is given (model rt): a scene it ships and two places in it."""
 
-    scene: SceneName = "simple_street_canyon"
+    scene: SceneName | Path = Field(
+        default="simple_street_canyon", description="one that Sionna RT ships, or the .xml file of your own"
+    )
     tx_position_m: tuple[float, float, float] = (-33.0, 0.0, 10.0)
     rx_position_m: tuple[float, float, float] = (20.0, 2.0, 1.5)
     max_depth: int = Field(default=3, ge=0, le=10, description="reflections and refractions a path")
@@ -58,12 +60,44 @@ class RayTracingSpec(_Spec):
         default=None, description="where solved paths are kept; None: ray_tracing in the cache of semcom"
     )
 
+    @model_validator(mode="after")
+    def _check_scene(self) -> Self:
+        if isinstance(self.scene, Path) and (self.scene.suffix != ".xml" or not self.scene.is_file()):
+            raise ValueError(
+                f"scene must be an existing .xml file (Mitsuba, as Sionna RT loads it) or one of "
+                f"{', '.join(get_args(SceneName))}, not {str(self.scene)!r}"
+            )
+        return self
+
+
+class DatasetSpec(_Spec):
+    """Where the responses of model cir are; see `channels.propagation.dataset` for what the file holds."""
+
+    file: Path | None = Field(
+        default=None,
+        description=".npz, HDF5 (.h5, .hdf5) or a folder in the layout of DeepMIMO 4; None: the corridor "
+        "that comes with semcom",
+    )
+    motion: Literal["recorded", "static"] = Field(
+        default="recorded", description="static: a burst sees one instant of its record"
+    )
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        """Changes when the file does."""
+        if self.file is None or not self.file.is_file():
+            return ()
+        stat = self.file.stat()
+        return stat.st_mtime_ns, stat.st_size
+
 
 class ChannelSpec(_Spec):
     """The physical channel between the antennas."""
 
     model: str = Field(
-        default="tdl-a", description="a name of `semcom channels list`, those of installed packages included"
+        default="tdl-a",
+        description="a name of `semcom channels list`, those of installed packages included; module:factory "
+        "where imports are allowed",
     )
     carrier_frequency_hz: float = Field(default=3.5e9, ge=0.5e9, le=150e9)
     delay_spread_ns: float = Field(
@@ -85,6 +119,12 @@ class ChannelSpec(_Spec):
     ray_tracing: RayTracingSpec = Field(
         default=RayTracingSpec(), description="of rt: the scene and the places of both ends"
     )
+    dataset: DatasetSpec = Field(default=DatasetSpec(), description="of cir: the file of responses")
+    options: dict[str, Any] = Field(default={}, description="of a model of your own: whatever it reads")
+
+    def __hash__(self) -> int:
+        # `options` may hold what has no hash
+        return hash(self.model_dump_json())
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:

@@ -11,6 +11,7 @@ has energy one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ class OfdmFrontEnd:
         self._model = build_channel_model(channel)
         self.statistics = self._model.statistics()
         self.interference = interference_to_signal(self.statistics, ofdm)
+        _check_bandwidth(self._model, ofdm)
         self._precoder = _precoder(self._model, channel.num_tx_antennas, ofdm.num_streams)
         self._num_rx = channel.num_rx_antennas
         self._frequencies = _subcarrier_frequencies(ofdm)
@@ -209,6 +211,19 @@ class OfdmFrontEnd:
     def _on_data(self, grid: Tensor) -> Tensor:
         """Values of the data REs, in their order: [..., symbols, subcarriers] to [..., REs]."""
         return grid.flatten(-2)[..., self._data_index]
+
+
+def _check_bandwidth(model: ChannelModel, ofdm: OfdmSpec) -> None:
+    """Raise where the grid is wider than what a measurement covers."""
+    known, wanted = (
+        getattr(model, "bandwidth_hz", math.inf),
+        ofdm.num_subcarriers * ofdm.subcarrier_spacing_khz * 1e3,
+    )
+    if wanted > known:
+        raise ValueError(
+            f"the grid is {wanted / 1e6:g} MHz wide, and the channel was measured over {known / 1e6:g} MHz: "
+            "lower ofdm.num_subcarriers or ofdm.subcarrier_spacing_khz"
+        )
 
 
 def _subcarrier_frequencies(spec: OfdmSpec) -> Tensor:

@@ -22,7 +22,8 @@ def solve(request: dict[str, Any]) -> dict[str, np.ndarray]:
     """Find the paths that `ray_tracing` asks for; see its `Paths` for what comes back."""
     from sionna import rt
 
-    scene = rt.load_scene(getattr(rt.scene, request["scene"]))
+    own = request["scene"].endswith(".xml")
+    scene = rt.load_scene(request["scene"] if own else getattr(rt.scene, request["scene"]))
     scene.frequency = request["carrier_frequency_hz"]
     scene.tx_array, scene.rx_array = (
         _array(rt, request, request[f"num_{end}_antennas"]) for end in ("tx", "rx")

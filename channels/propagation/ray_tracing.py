@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,7 @@ class Paths:
 
 
 class RayTraced:
-    """One transmitter and one receiver at given places of a scene that Sionna RT ships.
+    """One transmitter and one receiver at given places of a scene that Sionna RT ships, or of one's own.
 
     Raises:
         RayTracingError: the paths aren't stored and Sionna RT isn't installed or fails, or there are none.
@@ -115,7 +116,21 @@ def paths_file(spec: ChannelSpec) -> Path:
     """Where the paths of a spec are stored: the name is a hash of everything that they depend on."""
     content = hashlib.sha256(json.dumps(_request(spec), sort_keys=True).encode()).hexdigest()[:16]
     folder = spec.ray_tracing.paths_folder or cache_folder("ray_tracing")
-    return folder.expanduser() / f"{spec.ray_tracing.scene}-{content}.npz"
+    scene = spec.ray_tracing.scene
+    return folder.expanduser() / f"{scene.stem if isinstance(scene, Path) else scene}-{content}.npz"
+
+
+def scene_digest(scene: Path) -> str:
+    """SHA-256 of a scene of one's own: its file and the meshes that it names."""
+    text = scene.read_bytes()
+    meshes = sorted(
+        {scene.parent / name.decode() for name in re.findall(rb'value="([^"]+\.(?:ply|obj))"', text)}
+    )
+    digest = hashlib.sha256(text)
+    for mesh in meshes:
+        if mesh.is_file():
+            digest.update(mesh.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _request(spec: ChannelSpec) -> dict[str, object]:
@@ -130,8 +145,11 @@ def _request(spec: ChannelSpec) -> dict[str, object]:
             "antenna_pattern",
         )
     }
-    scene = spec.ray_tracing.model_dump(mode="json", exclude={"paths_folder"})
-    return {"format": _FORMAT, **scene, **antennas}
+    asked = spec.ray_tracing.model_dump(mode="json", exclude={"paths_folder"})
+    scene = spec.ray_tracing.scene
+    if isinstance(scene, Path):
+        asked |= {"scene": str(scene.resolve()), "scene_files": scene_digest(scene)}
+    return {"format": _FORMAT, **asked, **antennas}
 
 
 def _solve(spec: ChannelSpec, file: Path) -> None:

@@ -7,6 +7,8 @@ A package adds a model by a Python entry point that leads to an `Entry`:
 
     [project.entry-points."semcom.channel_models"]
     two-ray = "my_package.two_ray:ENTRY"
+
+A program adds one with `add`; a name `module:attribute` in a file is data, and nobody imports it here.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from channels.propagation.base import ChannelModel
@@ -116,6 +118,11 @@ _BUILT_IN: dict[str, Entry] = {
     "uma": _drop("urban macro"),
     "rma": _drop("rural macro", 30e9),
     "inh": _drop("indoor hotspot, open office"),
+    "cir": Entry(
+        "measured or ray-traced responses from a file: .npz, HDF5 or a DeepMIMO folder",
+        "channels.propagation.dataset:CirDataset",
+        ("dataset",),
+    ),
     "rt": Entry(
         "ray tracing: paths between two places of a scene (extra [rt], Sionna RT), 1 to 100 GHz",
         "channels.propagation.ray_tracing:RayTraced",
@@ -126,9 +133,33 @@ _BUILT_IN: dict[str, Entry] = {
 }
 
 
+_added: dict[str, Entry] = {}
+
+
 def names() -> tuple[str, ...]:
     """Every channel model's name, those of installed packages last; a name built in cannot be taken."""
-    return (*_BUILT_IN, *sorted(_installed().keys() - _BUILT_IN.keys()))
+    return (*_BUILT_IN, *sorted((_installed().keys() | _added.keys()) - _BUILT_IN.keys()))
+
+
+def add(name: str, found: Any) -> None:
+    """Let specs of this process name a channel model of one's own.
+
+    Args:
+        name: any that is not built in.
+        found: an `Entry`; or what is called with a `ChannelSpec` and returns a `ChannelModel`; or a model
+            itself. What isn't an `Entry` is taken to read the speed, the delay spread and `options`, unless
+            its attribute `reads` names other fields.
+
+    Raises:
+        ValueError: the name is built in, or `found` is none of these.
+    """
+    if name in _BUILT_IN:
+        raise ValueError(f"channel model {name!r} is built in: take another name")
+    if not isinstance(found, Entry):
+        from channels.propagation.own import entry_of
+
+        found = entry_of(name, found)
+    _added[name] = found
 
 
 def entry(name: str) -> Entry:
@@ -139,6 +170,13 @@ def entry(name: str) -> Entry:
     """
     if name in _BUILT_IN:
         return _BUILT_IN[name]
+    if name in _added:
+        return _added[name]
+    if ":" in name:
+        raise ValueError(
+            f"channel model {name!r} would import and run code: allow it with --allow-imports "
+            "(channels.propagation.registry.add in Python) if you trust it"
+        )
     if name not in _installed():
         near = difflib.get_close_matches(name.lower(), names(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

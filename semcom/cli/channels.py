@@ -29,6 +29,10 @@ def describe_spec(
         str | None,
         typer.Argument(help="YAML file, or name of a channel model; the default link without one."),
     ] = None,
+    allow_imports: Annotated[
+        bool,
+        typer.Option("--allow-imports", help="Let the file's channel model be module:factory: it runs code."),
+    ] = False,
 ) -> None:
     """Describe a link specification in plain words and units."""
     with one_line_errors():
@@ -37,6 +41,10 @@ def describe_spec(
 
         named = spec is not None and spec.lower() in names()
         fields = (
-            {"channel": {"model": spec.lower()}} if spec and named else read_yaml(Path(spec)) if spec else {}
+            {"channel": {"model": spec.lower()}}
+            if spec and named
+            else read_yaml(Path(spec), allow_imports)
+            if spec
+            else {}
         )
         typer.echo(describe(link_spec(fields)))

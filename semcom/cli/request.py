@@ -169,11 +169,11 @@ def _link(values: Mapping[str, Any], named: set[str]) -> tuple[LinkSpec, str]:
     from semcom.cli.specs import link_spec, read_yaml
 
     if values["link"] is not None:
-        fields = read_yaml(values["link"])
+        fields = read_yaml(values["link"], values["allow_imports"])
         names: dict[str, str] = {}
     else:
         channel = {field: plain(values[name]) for field, name in CHANNEL_FIELDS.items() if name in named}
-        channel["model"] = _channel(str(values["channel"]))
+        channel["model"] = _channel(str(values["channel"]), values["allow_imports"])
         ofdm = {field: plain(values[name]) for field, name in OFDM_FIELDS.items() if name in named}
         fields = {"channel": channel, "ofdm": ofdm}
         names = {f"channel.{field}": name for field, name in CHANNEL_FIELDS.items()}
@@ -193,11 +193,19 @@ def _link(values: Mapping[str, Any], named: set[str]) -> tuple[LinkSpec, str]:
     return spec, mcs
 
 
-def _channel(name: str) -> str:
+def _channel(name: str, allow_imports: bool) -> str:
     """A channel model's name in any case. Raises `ValueError` with the nearest one."""
     import difflib
 
     from channels.propagation.registry import names
+    from semcom.cli.specs import allow_channel
+    from semcom.sweep.imports import is_import
+
+    if is_import(name):
+        if not allow_imports:
+            raise ValueError(f"--channel: {name!r} would import and run code: allow it with --allow-imports")
+        allow_channel(name)
+        return name
 
     if name.lower() in names():
         return name.lower()

@@ -54,6 +54,8 @@ def _parameters() -> Iterator[inspect.Parameter]:
     yield from field_parameters(OfdmSpec, "Channel", OFDM_FIELDS)
     info = "YAML link specification instead of these."
     yield parameter("link", Path | None, None, info, "Channel")
+    info = "Let --channel, or the model in --link's file, be module:factory of your own: it runs code."
+    yield parameter("allow_imports", bool, False, info, "Channel")
     info = (
         "auto: the fastest that this SNR and channel carry; an index for all classes; or class=index,… such "
         "as critical=5,base=12, the others auto. By default auto, unless a link file names classes."

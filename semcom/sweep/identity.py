@@ -22,8 +22,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 _SHOWN_DIGITS = 12
 
 
-def made_with(kind: str, options: Mapping[str, Any], link_kind: str) -> dict[str, str]:
-    """What a system and a link are made of, by name, as hashes and versions.
+def made_with(kind: str, options: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, str]:
+    """What a system and a resolved link are made of, by name, as hashes and versions.
 
     Raises:
         ValueError: a file that an option names cannot be read.
@@ -31,10 +31,12 @@ def made_with(kind: str, options: Mapping[str, Any], link_kind: str) -> dict[str
     found = {"semcom": semcom_version()}
     for path, digest in parts.source_files("semcom.systems", kind).items():
         found[path] = digest[:_SHOWN_DIGITS]
-    for path, digest in parts.source_files("semcom.links", link_kind).items():
+    for path, digest in parts.source_files("semcom.links", link["kind"]).items():
+        found[path] = digest[:_SHOWN_DIGITS]
+    for path, digest in parts.channel_files(link).items():
         found[path] = digest[:_SHOWN_DIGITS]
     for name, value in _with_defaults(kind, options).items():
-        found |= {f"{name} {path}": _hash_of(path, name) for path in _paths(name, value)}
+        found |= {f"{name} {path}": hash_of(path, name) for path in _paths(name, value)}
     return found
 
 
@@ -84,7 +86,7 @@ def _paths(name: str, value: Any) -> Iterator[str]:
         yield from (str(path) for path in many if isinstance(path, str | Path))
 
 
-def _hash_of(path: str, option: str) -> str:
+def hash_of(path: str, option: str) -> str:
     """Of a profile its manifest, which has the hash of every part; of a file its bytes; of a folder all."""
     if option == "profile":
         from semcom.profile import _folder

@@ -62,6 +62,22 @@ def link_model(kind: str) -> type[BaseModel] | None:
     return LinkSpec
 
 
+def channel_model(link: Mapping[str, Any]) -> str | None:
+    """`module:factory` of a link's channel, where it is one's own."""
+    channel = link.get("channel") if link.get("kind", "digital") in CHANNEL_LINKS else None
+    name = channel.get("model") if isinstance(channel, Mapping) else None
+    return name if isinstance(name, str) and imports.is_import(name) else None
+
+
+def import_channel(link: Mapping[str, Any]) -> None:
+    """Lets this process build a link's own channel model, if it has one. Runs its code. Raises ValueError."""
+    name = channel_model(link)
+    if name is not None:
+        from channels.propagation.registry import add
+
+        add(name, imports.resolve(name))
+
+
 def resolve_link(link: Mapping[str, Any]) -> dict[str, Any]:
     """A link with every default written out. Raises pydantic's ValidationError."""
     kind = str(link.get("kind", "digital"))
@@ -101,6 +117,7 @@ def build_link(link: Mapping[str, Any]) -> Link:
     from channels.spec import LinkSpec
     from semcom.link import ChannelLink
 
+    import_channel(link)
     return ChannelLink(made(LinkSpec.model_validate(fields)))
 
 
@@ -127,6 +144,21 @@ def source_files(group: str, name: str) -> dict[str, str]:
     place = name if imports.is_import(name) else registered(group).get(name, "semcom")
     module = place.partition(":")[0]
     return {} if module.partition(".")[0] in ("semcom", "channels") else imports.files_of(module)
+
+
+def channel_files(link: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 by name of what a resolved link's channel is made of beside semcom: own code, own data."""
+    from semcom.sweep.identity import hash_of
+
+    if link["kind"] not in CHANNEL_LINKS:
+        return {}
+    name, channel = channel_model(link), link["channel"]
+    found = source_files("semcom.channel_models", name or channel["model"])
+    of_model = {"cir": channel["dataset"]["file"], "rt": channel["ray_tracing"]["scene"]}
+    data = of_model.get(channel["model"])
+    if data is not None and (channel["model"] == "cir" or data.endswith(".xml")):
+        found[f"channel {data}"] = hash_of(data, "channel")
+    return found
 
 
 def registered(group: str) -> dict[str, str]:

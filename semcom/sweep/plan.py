@@ -164,11 +164,11 @@ class Plan:
                 yield _scene(label, system.system or label, base, labels, settings, self._made_with)
 
     @cached_property
-    def _made_with(self) -> Callable[[str, Mapping[str, Any], str], dict[str, str]]:
+    def _made_with(self) -> Callable[[str, Mapping[str, Any], Mapping[str, Any]], dict[str, str]]:
         known: dict[str, dict[str, str]] = {}
 
-        def of(kind: str, options: Mapping[str, Any], link: str) -> dict[str, str]:
-            key = canonical([kind, options, link])
+        def of(kind: str, options: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, str]:
+            key = canonical([kind, options, link["kind"], parts.channel_of(link)])
             if key not in known:
                 known[key] = identity.made_with(kind, options, link)
             return known[key]
@@ -251,7 +251,7 @@ def _scene(
     base: Mapping[str, Any],
     labels: Mapping[str, str],
     settings: Mapping[str, Any],
-    made_with: Callable[[str, Mapping[str, Any], str], dict[str, str]],
+    made_with: Callable[[str, Mapping[str, Any], Mapping[str, Any]], dict[str, str]],
 ) -> Scene:
     tree = dict(base)
     for path, value in settings.items():
@@ -270,5 +270,5 @@ def _scene(
                 for p in problems
             ]
         ) from error
-    made = made_with(kind, tree["options"], link["kind"])
+    made = made_with(kind, tree["options"], link)
     return Scene(label, kind, tree["options"], link, budget, labels, made)

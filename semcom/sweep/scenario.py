@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -113,8 +113,9 @@ def load(source: str | Path | Mapping[str, Any] | Scenario, allow_imports: bool 
 
     Args:
         source: path of a YAML file, name of a ready-made scenario, the same as a mapping, or a scenario.
-        allow_imports: whether `module:callable` may name a system, link or metric. That runs code: the module
-            is looked for where Python looks, then beside the file, then in the working directory.
+        allow_imports: whether `module:callable` may name a system, link, channel model or metric. That runs
+            code: the module is looked for where Python looks, then beside the file, then in the working
+            directory.
 
     Raises:
         ScenarioError: with file, line, key and nearest valid key of everything that is wrong.
@@ -199,9 +200,16 @@ def _check(scenario: Scenario, allow_imports: bool) -> Iterator[Problem]:
     )
     if "snr_db" not in scenario.grid:
         yield Problem(("grid",), "the axis 'snr_db' is missing", nearest("snr_db", scenario.grid))
-    yield from _check_link(scenario.link, ("link",))
+    yield from _check_link(scenario.link, ("link",), allow_imports)
     for label, spec in scenario.systems.items():
         yield from _check_system(scenario, label, spec, allow_imports)
+
+
+def _add_channel(name: str) -> None:
+    parts.import_channel({"channel": {"model": name}})
+
+
+_CHECKS: dict[str, Callable[[str], object]] = {"metric": parts.metric, "channel model": _add_channel}
 
 
 def _check_name(
@@ -220,7 +228,7 @@ def _check_name(
         )
     else:
         try:
-            parts.metric(name) if what == "metric" else callable_at(name)
+            _CHECKS.get(what, callable_at)(name)
         except ValueError as error:
             yield Problem(location, str(error))
 
@@ -247,7 +255,7 @@ def _check_system(scenario: Scenario, label: str, spec: SystemSpec, allow_import
                         yield from _check_name(
                             location, "kind of link", value, parts.link_names(), allow_imports
                         )
-                    yield from _check_setting(scenario, model, location, path, value)
+                    yield from _check_setting(scenario, model, location, path, value, allow_imports)
 
 
 def _check_setting(
@@ -256,6 +264,7 @@ def _check_setting(
     location: tuple[str | int, ...],
     path: str,
     value: Any,
+    allow_imports: bool,
 ) -> Iterator[Problem]:
     head, _, rest = path.partition(".")
     if path == "snr_db":
@@ -264,7 +273,8 @@ def _check_setting(
         elif isinstance(value, bool) or not isinstance(value, int | float):
             yield Problem(location, f"must be numbers in dB, not {shown(value)}")
     elif head == "link" and rest:
-        for problem in _check_link(assign(scenario.link, rest, value), ("link",), together=False):
+        link = assign(scenario.link, rest, value)
+        for problem in _check_link(link, ("link",), allow_imports, together=False):
             hint = problem.nearest and nearest(path, _axis_paths(scenario, options))
             yield Problem(location, problem.message, hint)
     elif head == "budget" and rest in BudgetSpec.model_fields:
@@ -281,12 +291,18 @@ def _check_setting(
 
 
 def _check_link(
-    link: Mapping[str, Any], prefix: tuple[str | int, ...], together: bool = True
+    link: Mapping[str, Any], prefix: tuple[str | int, ...], allow_imports: bool, together: bool = True
 ) -> Iterator[Problem]:
     """Problems of a link; without `together` those that other axes may still cure are left out."""
     model = parts.link_model(str(link.get("kind", "digital")))
     if model is None:
         return
+    own = parts.channel_model(link)
+    if own is not None:
+        wrong = list(_check_name((*prefix, "channel", "model"), "channel model", own, (), allow_imports))
+        if wrong:
+            yield from wrong
+            return
     try:
         model.model_validate({key: value for key, value in link.items() if key != "kind"})
     except ValidationError as error:

@@ -31,4 +31,4 @@ def test_every_model_is_described(model):
     text = describe(LinkSpec(channel=ChannelSpec(model=model)))
     assert entry(model).summary in text
     assert ("RMS" in text) == (model in {f"{kind}-{letter}" for kind in ("tdl", "cdl") for letter in "abcde"})
-    assert ("km/h" in text) == (model not in ("awgn", "rayleigh", "rician"))
+    assert ("km/h" in text) == (model not in ("awgn", "rayleigh", "rician", "cir"))

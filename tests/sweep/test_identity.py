@@ -105,7 +105,7 @@ def test_a_retrained_profile_is_another_system(toy: Toy, tmp_path: Path) -> None
 
 
 def test_versions_and_default_weights_are_named() -> None:
-    made = identity.made_with("semantic", {}, "digital")
+    made = identity.made_with("semantic", {}, parts.resolve_link({}))
     assert made["semcom"] == identity.semcom_version()
     assert "profile tiny" in made
     assert identity.differences({"a": "1", "b": "2"}, {"a": "1", "b": "3"}) == ["b was 2, is 3"]
