@@ -1,6 +1,6 @@
 """Writes channels/data/cir/corridor.npz, the data set that model cir has without a file of one's own.
 
-    python examples/own_channel/make_corridor.py
+    python examples/make_corridor.py
 
 In the form of a measurement, made by the method of images: a corridor of 2.4 x 30 m and 2.8 m height, access
 point under the ceiling, 48 places of a terminal that walks 30 cm away from it at 1 m/s; direct path and
@@ -16,7 +16,7 @@ import numpy as np
 CARRIER_HZ, LIGHT_M_S, STEP_S, INSTANTS, PLACES, PATHS = 3.5e9, 299_792_458.0, 0.005, 16, 48, 10
 SIZE_M, REFLECTION = np.array([30.0, 2.4, 2.8]), -0.6
 SOURCE_M, WALK_M_S = np.array([0.5, 1.2, 2.6]), 1.0
-OUT = Path(__file__).parents[2] / "channels" / "data" / "cir" / "corridor.npz"
+OUT = Path(__file__).parents[1] / "channels" / "data" / "cir" / "corridor.npz"
 
 
 def images() -> tuple[np.ndarray, np.ndarray]:
