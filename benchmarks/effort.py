@@ -2,7 +2,7 @@
 
     python benchmarks/effort.py ../shared/data/kodak --bpp 0.035
     python benchmarks/effort.py ../shared/data/kodak --images kodim13 kodim04 --lock /tmp/heavy.lock
-    python benchmarks/effort.py ../shared/data/kodak --centre 384 256 --out /tmp/effort_centres.json
+    python benchmarks/effort.py ../shared/data/kodak --centre 384 256 --out …/effort_centres.json
 
 Writes benchmarks/results/effort.json after every picture and goes on from there when it is started again;
 what an earlier commit's search made stays, each row names its commit. `--lock` takes a file lock for one
