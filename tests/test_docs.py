@@ -77,3 +77,15 @@ def test_links_lead_somewhere():
             if not (page.parent / target).exists():
                 missing.append(f"{page.relative_to(ROOT)}: {target}")
     assert not missing, os.linesep.join(missing)
+
+
+def test_the_tree_in_the_readme_is_the_tree():
+    tree = (ROOT / "README.md").read_text().split("## Where things are")[1].split("```")[1]
+    for package in ("channels", "semcom"):
+        drawn = set(re.findall(r"^  +(\w+)/|  (\w+)/ ", tree.split(f"{package}/", 1)[1], re.M))
+        folders = {
+            path.name
+            for path in (ROOT / package).iterdir()
+            if path.is_dir() and not path.name.startswith("_") and path.name not in {"data", "scenarios"}
+        }
+        assert folders <= {name for pair in drawn for name in pair}
