@@ -3,8 +3,8 @@
     image ─► System.encode ─► Message ─► Link.send ─► ReceivedMessage ─► System.decode ─► Reconstruction
 
 A `Message` is an ordered set of named streams. A stream is cut into chunks that decode on their own;
-one chunk travels as one packet, which arrives whole or is erased. The values of an analog stream cross
-the channel uncoded and arrive noisy.
+one chunk travels as one packet, or with others in a bundle, which arrives whole or is erased. The values of
+an analog stream cross the channel uncoded and arrive noisy.
 """
 
 from __future__ import annotations
@@ -79,11 +79,14 @@ class Message:
         width, height: of the picture in pixels. Part of the session like the packet sizes, used for
             rates and for the grey picture that stands for a message whose header was lost; a receiver
             takes the size from the header.
+        bundle: streams of one chunk and one class that share the first packet and its CRC: they are lost
+            together, and cost one CRC. Part of the grant.
     """
 
     streams: tuple[Stream, ...]
     width: int
     height: int
+    bundle: tuple[str, ...] = ()
 
     @property
     def num_pixels(self) -> int:

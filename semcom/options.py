@@ -126,6 +126,16 @@ class SemanticOptions(BaseModel):
     )
     mask: Mask = Field(default=None, description="Picture of the photo's size, bright where it is to be key.")
     card: bool = Field(default=True, description="Send the colour card that stands in for a lost HCI.")
+    mode: Literal["auto", "digital", "analog"] = Field(
+        default="auto",
+        description="Packets, or values straight onto the subcarriers, which no fade erases whole; auto is "
+        "digital, where the budget is in channel uses what the SNR and the channel let expect more of.",
+    )
+    base: Literal["auto", "off"] | Annotated[int, Field(ge=0, le=4000)] = Field(
+        default="auto",
+        description="Largest bytes of a base picture, shown where the HCI is lost, which shares one packet "
+        "with the header; auto is off, where the budget is in channel uses what pays on the channel.",
+    )
     texture: bool = Field(default=True, description="Send how much fine detail there is where.")
     caption: str = Field(
         default="auto", description="auto, none, background (of what is not key), or your own caption."
@@ -182,6 +192,11 @@ class SemanticOptions(BaseModel):
     def prompts(self) -> Prompts:
         """What the user points at."""
         return Prompts(self.points, self.boxes, self.key_class)
+
+    @property
+    def base_bytes(self) -> int | None:
+        """Of the base picture at most; None for separate packets and no base picture."""
+        return self.base if isinstance(self.base, int) else None
 
     @property
     def area(self) -> float:

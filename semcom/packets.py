@@ -1,8 +1,14 @@
-"""Messages as packets: one chunk, one packet; what is erased on the way is marked at the receiver.
+"""Messages as packets: one chunk or one bundle, one packet; what is erased is marked at the receiver.
 
     byte 0   version (2 bits) │ stream (4 bits) │ index high bits (2 bits)
     byte 1   index low bits (8 bits)
     byte 2…  content
+
+Small chunks of a message's `bundle` share one packet:
+
+    byte 0   version 2 (2 bits) │ number of chunks (6 bits)
+    then     stream (4 bits) │ bytes (12 bits) of each
+    then     contents
 
 The stream is named by its place in `semcom.streams.STREAMS`; any other name, such as a baseline's `image`, by
 its place among the others of the message, counted on from there.
@@ -13,7 +19,7 @@ are the scheduler's grant (the downlink control information of 5G), known to bot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -23,6 +29,9 @@ VERSION = 1
 HEADER_BYTES = 2
 MAX_CHUNKS = 1024
 MAX_STREAMS = 16
+MAX_BUNDLED_BYTES = 0xFFF
+"""Of a chunk in a bundle."""
+_BUNDLE, _BUNDLE_BYTES = 2, 1
 
 
 @dataclass(frozen=True)
@@ -37,21 +46,32 @@ def pack(message: Message) -> list[Packet]:
     """Packets of a message, stream by stream.
 
     Raises:
-        ValueError: more streams than four bits can name, or a stream of more than 1024 chunks.
+        ValueError: more streams than four bits can name, a stream of more than 1024 chunks, or a bundle of
+            streams of several chunks or classes, or of more than 4095 bytes.
     """
     ids = _ids(stream.name for stream in message.streams)
-    return [
+    together, apart = _split(message)
+    bundle = [_bundle(together, ids)] if together else []
+    return bundle + [
         Packet(_header(stream, ids[stream.name], index) + chunk, stream.protection.value)
-        for stream in message.streams
+        for stream in apart
         for index, chunk in enumerate(stream.chunks)
     ]
 
 
 def packet_sizes(message: Message) -> list[PacketSize]:
     """(class, bytes on the wire) per packet, and (`analog`, number of values) per analog stream."""
-    packets = [(s.protection.value, HEADER_BYTES + len(chunk)) for s in message.streams for chunk in s.chunks]
+    together, apart = _split(message)
+    packets = [(s.protection.value, HEADER_BYTES + len(chunk)) for s in apart for chunk in s.chunks]
+    if together:
+        packets.insert(0, (together[0].protection.value, bundle_bytes(s.num_bytes for s in together)))
     analog = [s for s in message.streams if isinstance(s, AnalogStream)]
     return packets + [(s.protection.value, s.values.numel()) for s in analog]
+
+
+def bundle_bytes(chunks: Iterable[int]) -> int:
+    """Bytes on the wire of a bundle of chunks of these lengths."""
+    return _BUNDLE_BYTES + sum(HEADER_BYTES + length for length in chunks)
 
 
 def unpack(message: Message, arrived: Sequence[bytes | None]) -> tuple[ReceivedStream, ...]:
@@ -68,15 +88,22 @@ def unpack(message: Message, arrived: Sequence[bytes | None]) -> tuple[ReceivedS
             continue
         word = int.from_bytes(data[:HEADER_BYTES], "big")
         version, number, index = word >> 14, word >> 10 & 15, word & 0x3FF
-        places = by_number.get(number, [])
-        if version == VERSION and index < len(places):
-            places[index] = data[HEADER_BYTES:]
+        found = _bundled(data) if version == _BUNDLE else []
+        if version == VERSION:
+            found = [(number, index, data[HEADER_BYTES:])]
+        for number, index, chunk in found:
+            places = by_number.get(number, [])
+            if index < len(places):
+                places[index] = chunk
     return tuple(ReceivedStream(name, tuple(values)) for name, values in chunks.items())
 
 
 def bits_on_wire(message: Message) -> dict[str, int]:
-    """Bits per stream, packet headers included; an analog stream has none."""
-    return {s.name: 8 * (s.num_bytes + HEADER_BYTES * len(s.chunks)) for s in message.streams}
+    """Bits per stream, packet headers included, a bundle's own with its first; an analog stream has none."""
+    bits = {s.name: 8 * (s.num_bytes + HEADER_BYTES * len(s.chunks)) for s in message.streams}
+    for stream in _split(message)[0][:1]:
+        bits[stream.name] += 8 * _BUNDLE_BYTES
+    return bits
 
 
 def bpp(message: Message) -> float:
@@ -97,6 +124,38 @@ def _ids(names: Iterable[str]) -> dict[str, int]:
             f"{', '.join(known)} are the most that packets can name"
         )
     return ids
+
+
+def _split(message: Message) -> tuple[list[Stream], list[Stream]]:
+    """Streams that travel in the bundle, and the others."""
+    together = [stream for stream in message.streams if stream.name in message.bundle]
+    return together, [stream for stream in message.streams if stream.name not in message.bundle]
+
+
+def _bundle(streams: Sequence[Stream], ids: Mapping[str, int]) -> Packet:
+    if any(len(stream.chunks) != 1 or stream.num_bytes > MAX_BUNDLED_BYTES for stream in streams):
+        raise ValueError(f"a bundle is of streams of one chunk of at most {MAX_BUNDLED_BYTES} bytes")
+    if len({stream.protection for stream in streams}) > 1:
+        raise ValueError("a bundle is of streams of one protection class")
+    words = [ids[stream.name] << 12 | stream.num_bytes for stream in streams]
+    table = b"".join(word.to_bytes(HEADER_BYTES, "big") for word in words)
+    contents = b"".join(stream.chunks[0] for stream in streams)
+    return Packet(bytes([_BUNDLE << 6 | len(streams)]) + table + contents, streams[0].protection.value)
+
+
+def _bundled(data: bytes) -> list[tuple[int, int, bytes]]:
+    """Stream, index and content of each chunk of a bundle; nothing where its lengths do not add up."""
+    count = data[0] & 0x3F
+    start = _BUNDLE_BYTES + HEADER_BYTES * count
+    table, contents = data[_BUNDLE_BYTES:start], data[start:]
+    words = [int.from_bytes(table[i : i + HEADER_BYTES], "big") for i in range(0, len(table), HEADER_BYTES)]
+    if len(table) != HEADER_BYTES * count or sum(word & 0xFFF for word in words) != len(contents):
+        return []
+    found, offset = [], 0
+    for word in words:
+        found.append((word >> 12, 0, contents[offset : offset + (word & 0xFFF)]))
+        offset += word & 0xFFF
+    return found
 
 
 def _header(stream: Stream, number: int, index: int) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from semcom.contracts import Budget
 from semcom.message import Message, ReceivedMessage, Reconstruction
 from semcom.networks.captioner import Captioner
+from semcom.networks.deepjscc import DeepJSCC
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import KeyTransform
@@ -22,6 +23,7 @@ from semcom.networks.u2net import U2NetP
 from semcom.options import SemanticOptions
 from semcom.profile import Profile
 from semcom.receiver import adapters as lora
+from semcom.receiver.analog import STREAM
 from semcom.receiver.chain import Receiver
 from semcom.receiver.fixed_point import in_fixed_point
 from semcom.receiver.quantization import Quantization, quantise_decoder, quantise_enhancer, resolved
@@ -29,7 +31,7 @@ from semcom.streams import tables
 from semcom.streams.caption import CaptionCoder
 from semcom.streams.key import LatentTables
 from semcom.streams.tables import StreamTables
-from semcom.transmitter import captions
+from semcom.transmitter import analog, captions
 from semcom.transmitter.captions import CaptionEncoder, Describer, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.chain import Transmitter
 from semcom.transmitter.features import FeatureExtractor
@@ -37,6 +39,9 @@ from semcom.transmitter.regions import RegionSelector
 from semcom.transmitter.search import SenderSearch
 from semcom.transmitter.segmenter import Segmenter
 from semcom.transmitter.split import KeyShares
+
+ANALOG_ADAPTERS = "enhancer_adapters_analog"
+"""Part of a profile; without it the enhancer reads analog pictures as it is."""
 
 
 class SemanticSystem:
@@ -118,11 +123,14 @@ class SemanticSystem:
         level = resolved(self.options.quantization)
         enhancer, decoder = parts.networks(level, self.options.adapters)
         transform = in_fixed_point(parts.transform)
+        reads_values = partial(parts.analog, level, self.options.adapters)
         coders = parts.tables, parts.stream_tables, parts.coder
-        return Receiver(enhancer, decoder, transform, *coders, self.options)
+        return Receiver(enhancer, decoder, transform, *coders, self.options, analog=reads_values)
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
-        """See `semcom.contracts.System`."""
+        """See `semcom.contracts.System`. An analog picture takes a budget in channel uses."""
+        if self.options.mode == "analog":
+            return analog.encode(self._parts.codec, image, budget, STREAM)
         return self.transmitter.encode(image, budget, self.options)
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
@@ -197,6 +205,21 @@ class _Parts:
             self._built[level, adapters] = receiver_networks(self.profile, level, adapters)
         networks: tuple[Enhancer, MultimodalDecoder] = self._built[level, adapters]
         return networks
+
+    @cached_property
+    def codec(self) -> DeepJSCC:
+        """Of analog pictures: that of the profile `deepjscc`."""
+        return Profile.open("deepjscc").build("codec", DeepJSCC)
+
+    def analog(self, level: Quantization, adapters: bool) -> tuple[DeepJSCC, Enhancer]:
+        """What reads an analog picture: the codec, and the enhancer with adapters of the stage `analog`."""
+        if ("analog", level, adapters) not in self._built:
+            enhancer = self.profile.build("enhancer", Enhancer)
+            if adapters and ANALOG_ADAPTERS in self.profile:
+                lora.load(enhancer, self.profile.tensors(ANALOG_ADAPTERS))
+            ranges = self.profile.tensors("enhancer_ranges")
+            self._built["analog", level, adapters] = quantise_enhancer(enhancer, level, ranges)
+        return self.codec, self._built["analog", level, adapters]
 
     def float_enhancer(self) -> Enhancer:
         """The receiver's as it was trained, for a search at the sender to look through."""

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from semcom.baselines.loss import grey_picture, sane
-from semcom.contracts import Budget, BudgetError
-from semcom.message import AnalogStream, Message, Protection, ReceivedMessage, Reconstruction
-from semcom.networks.deepjscc import CHANNELS, DeepJSCC, normalise, num_values
+from semcom.contracts import Budget
+from semcom.message import Message, ReceivedMessage, Reconstruction
+from semcom.networks.deepjscc import DeepJSCC
 from semcom.profile import Profile
-
-_FEWEST_CHANNELS = 2  # what it was trained for
+from semcom.transmitter import analog
 
 
 class DeepJSCCSystem:
@@ -34,7 +33,6 @@ class DeepJSCCSystem:
         self.profile = Profile.open(profile)
         self._codec = self.profile.build("codec", DeepJSCC)
 
-    @torch.inference_mode()
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """As many values as the budget buys, of unit mean square.
 
@@ -48,10 +46,7 @@ class DeepJSCCSystem:
         """
         if image.ndim != 3 or image.shape[0] != 3:
             raise ValueError(f"image must be [3,H,W], not {list(image.shape)}")
-        height, width = image.shape[1:]
-        count = _affordable(budget, height, width)
-        values = normalise(self._codec.send(image[None])[:, :count])[0]
-        return Message((AnalogStream.of("image", values.clone()),), width, height)
+        return analog.encode(self._codec, image, budget, "image")
 
     @torch.inference_mode()
     def decode(self, received: ReceivedMessage) -> Reconstruction:
@@ -63,28 +58,6 @@ class DeepJSCCSystem:
             return Reconstruction(sane(picture, received))
         except (KeyError, ValueError, RuntimeError, IndexError):
             return grey_picture(received)
-
-
-def _affordable(budget: Budget, height: int, width: int) -> int:
-    """The most values that fit."""
-    if budget.unit != "channel uses":
-        raise ValueError(
-            f"deepjscc sends symbols, not {budget.unit}: give its budget as a CBR or in channel uses "
-            "(in a benchmark with `mcs: none`)"
-        )
-    most = num_values(height, width)
-    fewest = most * _FEWEST_CHANNELS // CHANNELS
-
-    def cost(count: int) -> int:
-        return budget.cost([(Protection.ANALOG.value, count)])
-
-    if cost(fewest) > budget.limit:
-        raise BudgetError(budget.limit, cost(fewest), budget.unit)
-    low, high = fewest, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if cost(middle) <= budget.limit else (low, middle - 1)
-    return low
 
 
 SYSTEM = DeepJSCCSystem

@@ -5,13 +5,14 @@ texture, key packets ─► fine detail ─────────┤          
 mask, key packets ──► latents, holes ────────┴────────────────┘
 caption, spw ──────────────────────────────────► tokens ────────┘
 
-When the HCI is lost, the colour card is the picture.
+When the HCI is lost, the base picture stands in for it; without that the colour card is the picture. An
+analog picture takes a way of its own: DeepJSCC's decoder, then the enhancer with adapters.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,16 +20,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from semcom.message import ReceivedMessage, Reconstruction
+from semcom.message import ReceivedAnalogStream, ReceivedMessage, Reconstruction
+from semcom.networks.deepjscc import DeepJSCC
 from semcom.networks.enhancer import Enhancer
+from semcom.networks.key_transform import PLANES as KEY_PLANES
 from semcom.networks.key_transform import KeyTransform
 from semcom.networks.mgdd import MultimodalDecoder, Said, caption_tokens, denoise
 from semcom.options import SemanticOptions
 from semcom.picture import grain, texture
 from semcom.picture.grid import key_grid, padded_size
+from semcom.receiver import analog
 from semcom.receiver.arrivals import Arrivals
 from semcom.receiver.concealment import from_card, grey_picture
-from semcom.streams import caption, card, extra_streams, hci, header, key, mask, words
+from semcom.streams import base, caption, card, extra_streams, hci, header, key, mask, words
 from semcom.streams import texture as texture_stream
 from semcom.streams.caption import CaptionCoder
 from semcom.streams.coding.fsq import FSQ, LEVELS
@@ -52,6 +56,7 @@ class Receiver:
         captions: reads captions.
         options: steps and seed of the decoder.
         extras: further streams that may arrive; by default those that are installed.
+        analog: codec and enhancer of an analog picture, built when first asked for.
     """
 
     def __init__(
@@ -64,7 +69,9 @@ class Receiver:
         captions: CaptionCoder,
         options: SemanticOptions,
         extras: Sequence[ExtraStream] | None = None,
+        analog: Callable[[], tuple[DeepJSCC, Enhancer]] | None = None,
     ) -> None:
+        self._analog = analog or (lambda: (DeepJSCC(), enhancer))
         self.enhancer, self.decoder, self.transform, self.tables = enhancer, decoder, transform, tables
         self.stream_tables, self.captions, self.options = stream_tables, captions, options
         self.extras = extra_streams() if extras is None else tuple(extras)
@@ -72,6 +79,8 @@ class Receiver:
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """Picture [3,H,W] of the session's size, whatever is missing or damaged; `notes` say what was."""
+        if any(isinstance(stream, ReceivedAnalogStream) for stream in received.streams):
+            return self._from_values(received)
         arrivals = Arrivals(received, self.extras)
         head = arrivals.header()
         if head is None:
@@ -84,16 +93,25 @@ class Receiver:
             key_map, latents, arrived = self._key(received, head, arrivals)
             text = arrivals.read(caption.STREAM, self.captions.decode)
             spw = arrivals.read(words.STREAM, lambda data: self._fsq.values(words.decode(data))[None])
+        stand_in, quality = None, head.quality
+        if thumb is None:
+            arrived = torch.zeros_like(arrived)  # refines nothing that is there
+            latents = torch.zeros_like(latents)
+            sketch = arrivals.read(base.STREAM, lambda data: base.decode(data, head.width, head.height))
+            if sketch is not None:
+                stand_in = "only the base picture is shown"
+                thumb, quality = sketch
         if thumb is None:
             image, stand_in = self._sketch(head, arrivals)
-            arrived = torch.zeros_like(arrived)  # refines nothing that is there
         else:
-            fine = self._texture(arrivals, thumb, head)
+            fine = torch.zeros(texture.PLANES, *thumb.shape[-2:])
+            if stand_in is None:
+                fine = self._texture(arrivals, thumb, head)
             with clock("enhance"):
                 source, detail = self.transform.refine(
                     thumb[None], latents[None], arrived[None, None].float()
                 )
-                x0 = self.enhancer.restore(source[0], head.quality, detail[0], fine)
+                x0 = self.enhancer.restore(source[0], quality, detail[0], fine)
             with clock("decode"):
                 seed = self.options.decoder_seed
                 cells = torch.zeros_like(arrived) if key_map is None else key_map
@@ -101,17 +119,37 @@ class Receiver:
                     source, latents[None], cells[None, None], arrived[None, None]
                 )
                 image = denoise(self.decoder, x0[None], guidance, self.options.steps, seed)[0]
-                image, stand_in = grain.add(image, head.grain, seed), None
+                image = grain.add(image, head.grain, seed)
         result = Reconstruction(
             image=image[:, : head.height, : head.width].contiguous(),
             key_mask=key_map,
             received=arrived.float(),
             caption=text,
             seconds=clock.seconds,
-            parts={} if thumb is None else {"hci": thumb},
+            parts={} if thumb is None else {"hci" if stand_in is None else "base": thumb},
         )
         result = self._with_extras(result, received, arrivals)
         return replace(result, notes=(*arrivals.notes(), *([stand_in] if stand_in else []), *result.notes))
+
+    def _from_values(self, received: ReceivedMessage) -> Reconstruction:
+        """An analog picture; a grey one where its values are none of a picture of this size."""
+        clock, nothing = _Clock(), torch.zeros(key_grid(received.width, received.height))
+        codec, enhancer = self._analog()
+        parts: dict[str, Tensor] = {}
+        try:
+            with clock("parse"):
+                parts["hci"], quality = analog.receive(codec, received)
+        except (KeyError, ValueError, RuntimeError, IndexError):
+            image, notes = grey_picture(received.width, received.height), [analog.DAMAGED]
+        else:
+            with clock("enhance"):
+                size = parts["hci"].shape[-2:]
+                planes = (torch.zeros(n, *size) for n in (1 + KEY_PLANES, texture.PLANES))
+                whole = enhancer.restore(parts["hci"], quality, *planes)
+            image, notes = whole[:, : received.height, : received.width].contiguous(), []
+        return Reconstruction(
+            image, nothing.bool(), nothing, notes=tuple(notes), seconds=clock.seconds, parts=parts
+        )
 
     def _texture(self, arrivals: Arrivals, thumb: Tensor, head: Header) -> Tensor:
         """Planes [3,h,w] for the enhancer; zero where no texture arrived."""
@@ -146,7 +184,7 @@ class Receiver:
             lambda data: from_card(data, head.width, head.height, (height, width), self.stream_tables),
         )
         if colours is None:
-            return grey_picture(width, height), "grey picture: no HCI and no colour card"
+            return grey_picture(width, height), "grey picture: no HCI, base picture or colour card"
         return colours, "only the colour card is shown"
 
     def _key(

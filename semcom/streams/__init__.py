@@ -26,12 +26,13 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
 
-from semcom.streams import caption, card, hci, header, key, mask, texture, words
+from semcom.streams import base, caption, card, hci, header, key, mask, texture, words
 from semcom.streams.format import ExtraStream, StreamFormat
 
 STREAMS: tuple[StreamFormat, ...] = (
     header.STREAM,
     card.STREAM,
+    base.STREAM,
     mask.STREAM,
     caption.STREAM,
     words.STREAM,

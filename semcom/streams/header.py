@@ -15,7 +15,7 @@ from semcom.picture.grid import REDUCTIONS
 from semcom.streams.format import StreamFormat
 
 STREAM = StreamFormat("header", Protection.CRITICAL, "header", "grey picture")
-HEADER_VERSION = 7
+HEADER_VERSION = 8
 NUM_BYTES = 8
 MAX_SIDE = 1 << 14
 _WIDTHS = (5, 14, 14, 2, 6, 8, 8, 3, 4)

@@ -2,6 +2,7 @@
 
 image ─┬─ noise level, sizes ───────────────────────► header
        ├─ colour card ──────────────────────────────► card
+       ├─ thumbnail, reduced ─ AV1 in a few bytes ──► base
        ├─ region selector ─ key map ────────────────► mask
        ├─ captioner ─ vocabulary, tables ───────────► caption
        ├─ backbone ─ TASCM ─ FSQ ───────────────────► spw
@@ -28,6 +29,7 @@ from semcom.options import SemanticOptions
 from semcom.packets import HEADER_BYTES
 from semcom.picture import grain
 from semcom.picture.grid import REDUCTIONS, pad_to_grid
+from semcom.streams import base as base_stream
 from semcom.streams import card, extra_streams
 from semcom.streams import hci as hci_stream
 from semcom.streams import key as key_stream
@@ -38,7 +40,7 @@ from semcom.transmitter import hci, texture
 from semcom.transmitter.captions import CaptionEncoder
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.key_codec import KeyEncoder
-from semcom.transmitter.plan import Coding, Plan, Source, sizes
+from semcom.transmitter.plan import Coding, Plan, Source
 from semcom.transmitter.pseudo_words import pseudo_words
 from semcom.transmitter.regions import RegionSelector
 from semcom.transmitter.search import Draft, SenderSearch
@@ -87,8 +89,8 @@ class Transmitter:
         """Message of a picture [3,H,W] in [0,1].
 
         When the budget does not hold everything, the key stream is left out first, then caption,
-        pseudo-words and extra streams, then the texture; then the HCI is sent smaller, with the colour card
-        or without.
+        pseudo-words and extra streams, then the texture; then the HCI is sent smaller, with the base picture
+        or the colour card, or without.
 
         Raises:
             BudgetError: not even the smallest and coarsest HCI fits.
@@ -107,10 +109,10 @@ class Transmitter:
         search = hci.Search(thumb)
         likely = Coding(*search.typical(_fits(budget, (), (1 - share) * budget.limit)))
         noise = grain.measure(image)
-        plain = Plan(
-            Source(whole, width, height, noise, self.key, self.stream_tables),
-            card=card.encode(image, self.stream_tables) if options.card else None,
-        )
+        source = Source(whole, width, height, noise, self.key, self.stream_tables)
+        sketch = _base(thumb, options.base_bytes)
+        colours = card.encode(image, self.stream_tables) if options.card and sketch is None else None
+        plain = Plan(source, card=colours, base=sketch, bundled=options.base_bytes is not None)
         textured = plain
         if options.texture:
             textured = replace(plain, levels=texture.measure(whole, grain.grey_levels(noise)))
@@ -164,18 +166,18 @@ class Transmitter:
         for reduction in REDUCTIONS[1:]:
             search = hci.Search(hci.reduced(thumb, reduction))
             coarsest = Coding(*search.typical(lambda size: False), reduction)
-            for choice in (plain, replace(plain, card=None)):
+            for choice in (plain, replace(plain, card=None, base=None)):
                 message = self._fit(choice, search, coarsest, budget)
                 if message is not None:
                     return message
-        smallest = sizes(choice.chunks(coarsest))
+        smallest = choice.sizes(choice.chunks(coarsest))
         raise BudgetError(budget.limit, budget.cost(smallest), budget.unit)
 
     def _refined(self, plan: Plan, key_map: Tensor, typical: Coding, share: float, budget: Budget) -> Plan:
         """The plan with what of the key map `share` of what it leaves refines, as finely as may be."""
         if not key_map.any():
             return plan
-        left = budget.limit - budget.cost(sizes(_beside(plan, typical)))
+        left = budget.limit - budget.cost(plan.sizes(_beside(plan, typical)))
         protection = key_stream.STREAM.protection.value
 
         def cost(cells: Tensor, fineness: int) -> float:
@@ -194,16 +196,28 @@ class Transmitter:
             typical: an HCI of about the quality that the final one will have.
             budget: of all together.
         """
-        found = search.finest(_fits(budget, sizes(_beside(plan, typical)), budget.limit))
+        found = search.finest(_fits(budget, plan.sizes(_beside(plan, typical)), budget.limit))
         while found is not None:
             coding = Coding(*found, typical.reduction)
             chunks = plan.chunks(coding)
-            if budget.cost(sizes(chunks)) <= budget.limit:
+            if budget.cost(plan.sizes(chunks)) <= budget.limit:
                 return plan.message(chunks, coding)
             # The key stream of the final HCI came out larger than that of the typical one.
             lower = hci.coarser(coding.quality)
             found = None if lower is None else (hci.encode(search.thumb, lower), lower)
         return None
+
+
+def _base(thumb: NDArray[np.uint8], num_bytes: int | None) -> bytes | None:
+    """The base picture in at most so many bytes, the larger of its two sizes that fits, or None."""
+    if not num_bytes:
+        return None
+    for reduction in REDUCTIONS[1:]:
+        search = hci.Search(hci.reduced(thumb, reduction))
+        found = search.finest(lambda size: base_stream.PREFIX_BYTES + size <= num_bytes)
+        if found is not None:
+            return base_stream.encode(*found, reduction)
+    return None
 
 
 def _beside(plan: Plan, coding: Coding) -> dict[StreamFormat, Sequence[bytes]]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from semcom.message import Message, PacketSize, Stream
+from semcom.message import Message, PacketSize, Protection, Stream
 from semcom.networks.key_transform import USUAL_FINENESS
-from semcom.packets import HEADER_BYTES
+from semcom.packets import HEADER_BYTES, MAX_BUNDLED_BYTES, bundle_bytes
 from semcom.streams import STREAMS, presence
+from semcom.streams import base as base_stream
 from semcom.streams import caption as caption_stream
 from semcom.streams import card as card_stream
 from semcom.streams import hci as hci_stream
@@ -89,8 +90,9 @@ class Plan:
         key_map: [rows,columns] bool; None or an empty one sends no key stream.
         fineness: of the key latents.
         levels: of the texture; None sends none.
-        card, caption, words: chunks, or None.
+        card, base, caption, words: chunks, or None.
         extras: chunks of further streams.
+        bundled: the critical streams share one packet.
     """
 
     source: Source
@@ -98,9 +100,11 @@ class Plan:
     fineness: int = USUAL_FINENESS
     levels: Tensor | None = None
     card: bytes | None = None
+    base: bytes | None = None
     caption: bytes | None = None
     words: bytes | None = None
     extras: Mapping[ExtraStream, Sequence[bytes]] = field(default_factory=dict)
+    bundled: bool = False
 
     def chunks(self, coding: Coding) -> Chunks:
         """Of every stream but the header, beside an HCI."""
@@ -118,6 +122,7 @@ class Plan:
         )
         single = {
             card_stream.STREAM: self.card,
+            base_stream.STREAM: self.base,
             mask_stream.STREAM: mask,
             caption_stream.STREAM: self.caption,
             words_stream.STREAM: self.words,
@@ -144,11 +149,26 @@ class Plan:
         complete = {header_stream.STREAM: (header.to_bytes(),), **chunks}
         ordered = [stream for stream in dict.fromkeys((*STREAMS, *chunks)) if stream in complete]
         streams = (Stream(stream.name, stream.protection, tuple(complete[stream])) for stream in ordered)
-        return Message(tuple(streams), source.width, source.height)
+        bundle = tuple(stream.name for stream in ordered if self.bundled and _is_bundled(stream, complete))
+        return Message(tuple(streams), source.width, source.height, bundle)
+
+    def sizes(self, chunks: Chunks) -> list[PacketSize]:
+        """What packets of these chunks and of a header are to a link."""
+        complete = {header_stream.STREAM: (bytes(header_stream.NUM_BYTES),), **chunks}
+        together = [s for s in complete if self.bundled and _is_bundled(s, complete)]
+        packets = [
+            (s.protection.value, HEADER_BYTES + len(c))
+            for s, each in complete.items()
+            if s not in together
+            for c in each
+        ]
+        if together:
+            bundle = bundle_bytes(len(complete[stream][0]) for stream in together)
+            packets.insert(0, (Protection.CRITICAL.value, bundle))
+        return packets
 
 
-def sizes(chunks: Chunks) -> list[PacketSize]:
-    """What packets of these chunks and of a header are to a link."""
-    header = (header_stream.STREAM.protection.value, HEADER_BYTES + header_stream.NUM_BYTES)
-    packets = ((s.protection.value, HEADER_BYTES + len(c)) for s, each in chunks.items() for c in each)
-    return [header, *packets]
+def _is_bundled(stream: StreamFormat, chunks: Chunks) -> bool:
+    """Whether a stream shares the header's packet, where one packet is to hold all that is critical."""
+    each = chunks[stream]
+    return stream.protection is Protection.CRITICAL and len(each) == 1 and len(each[0]) <= MAX_BUNDLED_BYTES

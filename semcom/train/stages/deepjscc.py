@@ -122,6 +122,17 @@ def through_noise(
         snr_db: [B], Es/N0 of a complex symbol.
         fading: [B], 1 for frequency-selective Rayleigh fading, 0 for none.
     """
+    received, error = received_values(codec, pictures, channels, snr_db, fading)
+    return codec.receive(received, error, *pictures.shape[-2:])
+
+
+def received_values(
+    codec: DeepJSCC, pictures: Tensor, channels: Tensor, snr_db: Tensor, fading: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Values [B,n] of pictures as received and their error variances, 1 for those that were not sent.
+
+    Args: see `through_noise`.
+    """
     values = codec.send(pictures)
     count = values.shape[1]
     sent = torch.arange(count) < (channels * (count / CHANNELS)).round()[:, None]
@@ -132,7 +143,7 @@ def through_noise(
     shrinkage = sent / (1 + variance)  # least mean-square error, as `channels.links.analog` estimates
     received = (symbols + variance.sqrt() * torch.randn_like(symbols)) * shrinkage
     error = torch.where(sent, variance * shrinkage, torch.ones(()))
-    return codec.receive(received, error, *pictures.shape[-2:])
+    return received, error
 
 
 def _gains(batch: int, count: int, fading: Tensor) -> Tensor:
