@@ -1,7 +1,9 @@
 """Packets as hypothesis properties: what goes in comes out, what is lost is marked, nothing else moves."""
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from semcom.contracts import Budget, BudgetError
@@ -61,8 +63,43 @@ def test_order_of_arrival_does_not_matter(message, random):
     assert unpack(message, shuffled) == unpack(message, data)
 
 
+@st.composite
+def bundled(draw):
+    """Messages whose streams of one chunk of a class share a packet."""
+    message, protection = draw(messages()), draw(st.sampled_from(Protection))
+    names = tuple(s.name for s in message.streams if len(s.chunks) == 1 and s.protection is protection)
+    return replace(message, bundle=names)
+
+
 @FEW
-@given(messages())
+@given(bundled())
+def test_a_bundle_is_one_packet_that_is_lost_as_a_whole(message):
+    packets, apart = pack(message), pack(replace(message, bundle=()))
+    together = len(message.bundle)
+    assert len(packets) == len(apart) - max(together - 1, 0)
+    assert [(s.name, s.chunks) for s in unpack(message, [p.data for p in packets])] == [
+        (s.name, s.chunks) for s in message.streams
+    ]
+    if together:
+        for stream in unpack(message, [None, *(p.data for p in packets[1:])]):
+            assert stream.complete == (stream.name not in message.bundle) or not stream.chunks
+
+
+def test_a_bundle_says_where_its_chunks_begin():
+    """Version 2, two chunks; `header` (0) of one byte, `base` (2) of two."""
+    streams = Stream("header", Protection.CRITICAL, (b"h",)), Stream("base", Protection.CRITICAL, (b"xy",))
+    message = Message(streams, 64, 64, bundle=("header", "base"))
+    (packet,) = pack(message)
+    assert packet.data == bytes([0b10000010, 0x00, 0x01, 0x20, 0x02]) + b"hxy"
+    assert all(s.chunks == (None,) for s in unpack(message, [packet.data[:-1]]))
+    with pytest.raises(ValueError, match="one chunk"):
+        pack(replace(message, streams=(replace(streams[0], chunks=(b"a", b"b")), streams[1])))
+    with pytest.raises(ValueError, match="one protection class"):
+        pack(replace(message, streams=(replace(streams[0], protection=Protection.BASE), streams[1])))
+
+
+@FEW
+@given(messages() | bundled())
 def test_sizes_are_those_on_the_wire(message):
     packets = pack(message)
     assert packet_sizes(message) == [(p.protection, len(p.data)) for p in packets]
@@ -80,20 +117,22 @@ def test_a_packet_never_spans_two_streams(message):
 
 
 def test_wire_format():
-    """Version 1, stream `hci` (5), index 0x201: bits 01 0101 10 00000001."""
+    """Version 1, stream `hci` (6), index 0x201: bits 01 0110 10 00000001."""
     message = Message((Stream("hci", Protection.BASE, (b"",) * 0x201 + (b"\xaa",)),), 64, 64)
-    assert pack(message)[-1].data == bytes([0b01010110, 0b00000001, 0xAA])
+    assert pack(message)[-1].data == bytes([0b01011010, 0b00000001, 0xAA])
     assert pack(message)[-1].protection == "base"
 
 
 @given(st.binary(max_size=6))
+@example(b"\x81\x00")
 def test_foreign_bytes_are_a_chunk_or_an_erasure(data):
     message = Message((Stream("key", Protection.DETAIL, (b"a", b"b")),), 64, 64)
     (stream,) = unpack(message, [data])
-    assert set(stream.chunks) <= {None, data[HEADER_BYTES:]}
+    bundled = {data[start:end] for start in range(7) for end in range(start, 7)}
+    assert set(stream.chunks) <= {None, data[HEADER_BYTES:]} | bundled
 
 
-@pytest.mark.parametrize("data", [b"", b"\x40", b"\x00\x00a", b"\x44\x00a", b"\x5c\x02a", b"\x7c\x00a"])
+@pytest.mark.parametrize("data", [b"", b"\x40", b"\x00\x00a", b"\x44\x00a", b"\x60\x02a", b"\x7c\x00a"])
 def test_what_is_not_of_this_message_is_erased(data):
     """Too short, of version 0, of stream `card`, chunk 2 of two, and of no known stream."""
     message = Message((Stream("key", Protection.DETAIL, (b"a", b"b")),), 64, 64)
@@ -101,12 +140,12 @@ def test_what_is_not_of_this_message_is_erased(data):
 
 
 def test_names_of_ones_own_are_numbered_by_the_layout():
-    """After the eight of the semantic system; as many as four bits can tell apart."""
+    """After the nine of the semantic system; as many as four bits can tell apart."""
     own = [Stream(f"own {i}", Protection.BASE, (b"x",)) for i in range(MAX_STREAMS - len(STREAMS))]
     hci = Stream("hci", Protection.BASE, (b"x",))
     packets = pack(Message((own[0], hci, *own[1:]), 64, 64))
-    assert [packet.data[0] >> 2 & 15 for packet in packets] == [8, 5, *range(9, 16)]
-    with pytest.raises(ValueError, match="8 beside header, card,"):
+    assert [packet.data[0] >> 2 & 15 for packet in packets] == [9, 6, *range(10, 16)]
+    with pytest.raises(ValueError, match="7 beside header, card,"):
         pack(Message((*own, Stream("one more", Protection.BASE, (b"x",))), 64, 64))
 
 

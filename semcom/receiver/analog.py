@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semcom.message import ReceivedMessage
-from semcom.networks.deepjscc import DeepJSCC
+from semcom.networks.deepjscc import DeepJSCC, num_values
 from semcom.picture.grid import HCI_SCALE, padded_size
 
 STREAM = "analog"
@@ -30,11 +30,13 @@ def receive(codec: DeepJSCC, received: ReceivedMessage) -> tuple[Tensor, int]:
 
     Raises:
         KeyError: the message has no analog stream of this system.
-        ValueError, RuntimeError: its values are none of a picture of this size, or not finite.
+        ValueError: its values are more than those of a picture of this size, or not finite.
     """
     stream = received.analog(STREAM)
     width, height = padded_size(received.width, received.height)
     values, error = stream.values[None].float(), stream.error_variance[None].float()
+    if values.shape[1] > num_values(height, width):
+        raise ValueError("more values than a picture of this size has")
     if not (bool(values.isfinite().all()) and bool(error.isfinite().all())):
         raise ValueError("values that are not finite")
     thumb = thumbnail(codec.receive(values, error, height, width))[0]

@@ -139,7 +139,7 @@ class Receiver:
         try:
             with clock("parse"):
                 parts["hci"], quality = analog.receive(codec, received)
-        except (KeyError, ValueError, RuntimeError, IndexError):
+        except (KeyError, ValueError):
             image, notes = grey_picture(received.width, received.height), [analog.DAMAGED]
         else:
             with clock("enhance"):

@@ -26,7 +26,8 @@ _SEED_STRIDE = 1 << 32
 class Stage(Protocol):
     """What a stage brings: the trainable model, its samples, its loss and its fixed evaluation.
 
-    A stage that has a `device` other than `cpu` keeps its model there; batches are brought to it.
+    A stage that has a `device` other than `cpu` keeps its model there; batches are brought to it. Its rate rises
+    for `warmup_steps` steps, where it has that.
     """
 
     name: str
@@ -123,7 +124,8 @@ def _steps(
         fraction = progress.seconds / seconds
         if fraction >= 1:
             return
-        _set_rate(optimizer, stage.learning_rate, progress.step, fraction)
+        warm = min(1, (progress.step + 1) / getattr(stage, "warmup_steps", _WARMUP_STEPS))
+        _set_rate(optimizer, stage.learning_rate * warm, fraction)
         torch.manual_seed(seed * _SEED_STRIDE + progress.step)  # a resumed run draws the same noise
         terms = stage.loss({name: x.to(device, non_blocking=True) for name, x in batch.items()}, fraction)
         optimizer.zero_grad(set_to_none=True)
@@ -187,8 +189,8 @@ class _Log:
                 self._writer.add_scalar(f"{group}/{name}", value, step)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, base: float, step: int, fraction: float) -> None:
-    rate = base * min(1, (step + 1) / _WARMUP_STEPS) * (0.02 + 0.49 * (1 + math.cos(math.pi * fraction)))
+def _set_rate(optimizer: torch.optim.Optimizer, base: float, fraction: float) -> None:
+    rate = base * (0.02 + 0.49 * (1 + math.cos(math.pi * fraction)))
     for group in optimizer.param_groups:
         group["lr"] = rate
 

@@ -26,6 +26,8 @@ from semcom.options import SemanticOptions
 from semcom.picture import images
 from semcom.receiver.chain import Receiver
 from semcom.semantic import SemanticSystem
+from semcom.streams import presence
+from semcom.streams.header import Header
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (128, 96)
@@ -64,8 +66,13 @@ def full_message(system: SemanticSystem) -> Message:
     photo = images.load(ROOT / "semcom" / "samples" / "coffee.png")[:, 150 : 150 + height, 200 : 200 + width]
     mask = torch.zeros(height, width, dtype=torch.bool)
     mask[: height // 2] = True
-    keyed = system.with_options(mask=mask, key_share=0.3)
-    return keyed.encode(photo.contiguous(), Budget.of_bpp(0.7, width, height))
+    keyed, budget = system.with_options(mask=mask, key_share=0.3), Budget.of_bpp(0.7, width, height)
+    message = keyed.with_options(base=120).encode(photo.contiguous(), budget)
+    header, *others = message.streams
+    streams = (header, keyed.encode(photo.contiguous(), budget)["card"], *others)  # no sender sends both
+    told = Header.from_bytes(header.chunks[0])
+    told = replace(told, presence=presence(stream.name for stream in streams))
+    return replace(message, streams=(replace(header, chunks=(told.to_bytes(),)), *streams[1:]))
 
 
 def mutated(received: ReceivedMessage, seed: int) -> tuple[ReceivedMessage, str]:

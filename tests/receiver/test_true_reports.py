@@ -42,8 +42,8 @@ def results(semantic, received):
     return {lost: receiver.decode(erase(received, lost)) for lost in SUBSETS}
 
 
-def test_there_are_256_and_the_message_has_every_stream(received, results):
-    assert len(results) == 256
+def test_there_are_512_and_the_message_has_every_stream(received, results):
+    assert len(results) == 512
     assert [stream.name for stream in received.streams] == NAMES
     assert results[frozenset()].notes == ()
     assert results[frozenset()].received.any()
@@ -59,9 +59,11 @@ def test_notes_name_what_was_lost_and_nothing_else(received, results):
         ]
         if "hci" in lost:
             expected.append(
-                "grey picture: no HCI and no colour card"
-                if "card" in lost
+                "only the base picture is shown"
+                if "base" not in lost
                 else "only the colour card is shown"
+                if "card" not in lost
+                else "grey picture: no HCI, base picture or colour card"
             )
         assert list(result.notes) == expected
 
@@ -74,10 +76,12 @@ def test_a_stream_changes_the_picture_where_the_report_says_that_it_counts(resul
             continue
         without = results[lost | {name}]
         changed = not torch.equal(result.image, without.image)
-        has_picture = not lost & {"header", "hci"}
+        has_picture = "header" not in lost and not lost >= {"hci", "base"}
         says = {
-            "header": not lost & {"header", "hci"} or ("hci" in lost and "card" not in lost),
+            "header": not lost >= {"hci", "base", "card"},
             "card": "only the colour card is shown" in result.notes,
+            "base": "only the base picture is shown" in result.notes,
+            "texture": not lost & {"header", "hci"},
             "mask": bool(result.received.any()),
             "key": bool(result.received.any()),
         }.get(name, has_picture if name != "hci" else "header" not in lost)

@@ -31,14 +31,14 @@ def test_round_trip(header):
 
 def test_bits_are_where_the_format_says():
     header = Header(624, 400, 49, 1, presence=0b110100, key_packets=4, fineness=1, grain=2)
-    bits = f"00111{623:014b}{399:014b}00{49:06b}" + "00110100" + "00000100" + "001" + "0010"
+    bits = f"01000{623:014b}{399:014b}00{49:06b}" + "00110100" + "00000100" + "001" + "0010"
     assert header.to_bytes() == int(bits, 2).to_bytes(8, "big")
 
 
 def test_presence_is_a_bitmap_over_the_streams_after_the_header():
     names = [stream.name for stream in STREAMS]
-    assert presence(names) == 0b1111111
-    assert [presence([name]) for name in names] == [0, *(1 << bit for bit in range(7))]
+    assert presence(names) == 0b11111111
+    assert [presence([name]) for name in names] == [0, *(1 << bit for bit in range(8))]
     assert presence(["of my own"]) == 0
 
 
@@ -50,7 +50,7 @@ def test_sizes_that_cannot_be_sent_are_refused(width, height):
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 7, b"\xff" + b"\x00" * 7, b"\x00" * 9])
 def test_foreign_bytes_are_refused(data):
-    with pytest.raises(HeaderError, match="version 7"):
+    with pytest.raises(HeaderError, match="version 8"):
         Header.from_bytes(data)
 
 

@@ -73,7 +73,8 @@ class AnalogStage:
     """
 
     name = "analog"
-    batch_size = 4
+    batch_size = 1  # steps are what short training lacks
+    warmup_steps = 10
     learning_rate = 1e-3
     ema_decay = 0.98
 
