@@ -26,8 +26,8 @@ _SEED_STRIDE = 1 << 32
 class Stage(Protocol):
     """What a stage brings: the trainable model, its samples, its loss and its fixed evaluation.
 
-    A stage that has a `device` other than `cpu` keeps its model there; batches are brought to it. Its rate rises
-    for `warmup_steps` steps, where it has that.
+    A stage that has a `device` other than `cpu` keeps its model there; batches are brought to it. Its rate
+    rises for `warmup_steps` steps, where it has that.
     """
 
     name: str
