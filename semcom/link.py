@@ -6,7 +6,7 @@ image ──► system.encode ──► Message ──► link.send ──► Re
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from channels.links.analog import AnalogLink
     from channels.links.digital import DigitalLink
+    from channels.links.report import Doubtful
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,14 @@ class ChannelLink:
     ) -> list[ReceivedMessage]:
         from channels.links.digital import Payload
 
-        bursts = [[Payload(p.data, p.protection) for p in pack(message)] for message in messages]
+        bursts = [[Payload(p.data, p.protection, p.delivery) for p in pack(message)] for message in messages]
         deliveries = self._digital.send(bursts, snr_db, seeds)
         return [
             _received(
                 message,
                 delivery.payloads,
                 LinkReport(delivery.snr_db, delivery.channel_uses, delivery.classes, delivery.channel_nmse),
+                delivery.doubtful,
             )
             for message, delivery in zip(messages, deliveries, strict=True)
         ]
@@ -165,8 +167,13 @@ def _analog_stream(message: Message) -> AnalogStream | None:
     return next((stream for stream in message.streams if isinstance(stream, AnalogStream)), None)
 
 
-def _received(message: Message, arrived: Sequence[bytes | None], report: LinkReport) -> ReceivedMessage:
-    digital = {stream.name: stream for stream in unpack(message, arrived)}
+def _received(
+    message: Message,
+    arrived: Sequence[bytes | None],
+    report: LinkReport,
+    doubtful: Mapping[int, Doubtful] | None = None,
+) -> ReceivedMessage:
+    digital = {stream.name: stream for stream in unpack(message, arrived, doubtful)}
     streams = tuple(
         _untouched(stream) if isinstance(stream, AnalogStream) else digital[stream.name]
         for stream in message.streams

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from channels.links.report import BurstReport
+    from channels.links.grants import DeliveryKind
+    from channels.links.report import BurstReport, Doubtful
 
 
 class Protection(StrEnum):
@@ -42,11 +43,14 @@ class Stream:
         name: any; those of the semantic system are in `semcom.streams`.
         protection: class that decides its MCS.
         chunks: pieces that decode independently of each other; one packet each.
+        delivery: what the receiver wants of a packet whose CRC fails: `erase` nothing, `bits` the bits as
+            decoded, `llr` their LLRs too.
     """
 
     name: str
     protection: Protection
     chunks: tuple[bytes, ...]
+    delivery: DeliveryKind = field(default="erase", kw_only=True)
 
     @property
     def num_bytes(self) -> int:
@@ -102,10 +106,17 @@ class Message:
 
 @dataclass(frozen=True)
 class ReceivedStream:
-    """The same stream at the receiver: chunks that were erased are None."""
+    """The same stream at the receiver: chunks that were erased are None.
+
+    Attributes:
+        name: of the stream.
+        chunks: what arrived intact.
+        doubtful: by place in `chunks`, what a stream with a `delivery` gets of those whose CRC failed.
+    """
 
     name: str
     chunks: tuple[bytes | None, ...]
+    doubtful: Mapping[int, Doubtful] = field(default_factory=dict, kw_only=True)
 
     @property
     def complete(self) -> bool:
@@ -166,6 +177,13 @@ class ReceivedMessage:
     def first(self, name: str) -> bytes | None:
         """The first chunk of a stream; None where it was erased or the message has no such stream."""
         return next(iter(self.chunks(name)), None)
+
+    def first_doubtful(self, name: str) -> bytes | None:
+        """The first chunk of a stream as decoded, where its CRC failed and it was wished all the same."""
+        for stream in self.streams:
+            if stream.name == name and 0 in stream.doubtful:
+                return stream.doubtful[0].data
+        return None
 
     def analog(self, name: str) -> ReceivedAnalogStream:
         """An analog stream. Raises `KeyError` where the message has none of that name."""

@@ -147,6 +147,11 @@ class SemanticOptions(BaseModel):
         default=None, description="A published vit_b, vit_l or vit_h instead of the profile's segmenter."
     )
     num_words: int = Field(default=16, ge=0, le=MAX_WORDS, description="Pseudo-words to send.")
+    delivery: Literal["erase", "keep"] = Field(
+        default="erase",
+        description="Of packets whose CRC failed: keep reads header and pseudo-words, which have fixed "
+        "lengths, with their errors (bit-exact link).",
+    )
     effort: Literal[0, 1, 2] = Field(
         default=0,
         description="Of the sender's search: 0 sends what tables say, 1 tries settings (about 10 s), 2 "

@@ -20,10 +20,15 @@ are the scheduler's grant (the downlink control information of 5G), known to bot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
+from itertools import accumulate, count
+from typing import TYPE_CHECKING
 
 from semcom.message import AnalogStream, Message, PacketSize, ReceivedStream, Stream
+
+if TYPE_CHECKING:
+    from channels.links.grants import DeliveryKind
+    from channels.links.report import Doubtful
 
 VERSION = 1
 HEADER_BYTES = 2
@@ -40,6 +45,7 @@ class Packet:
 
     data: bytes
     protection: str
+    delivery: DeliveryKind = "erase"
 
 
 def pack(message: Message) -> list[Packet]:
@@ -53,7 +59,7 @@ def pack(message: Message) -> list[Packet]:
     together, apart = _split(message)
     bundle = [_bundle(together, ids)] if together else []
     return bundle + [
-        Packet(_header(stream, ids[stream.name], index) + chunk, stream.protection.value)
+        Packet(_header(stream, ids[stream.name], index) + chunk, stream.protection.value, stream.delivery)
         for stream in apart
         for index, chunk in enumerate(stream.chunks)
     ]
@@ -74,12 +80,15 @@ def bundle_bytes(chunks: Iterable[int]) -> int:
     return _BUNDLE_BYTES + sum(HEADER_BYTES + length for length in chunks)
 
 
-def unpack(message: Message, arrived: Sequence[bytes | None]) -> tuple[ReceivedStream, ...]:
+def unpack(
+    message: Message, arrived: Sequence[bytes | None], doubtful: Mapping[int, Doubtful] | None = None
+) -> tuple[ReceivedStream, ...]:
     """Streams at the receiver. A packet of another version, or of no chunk of the message, counts as erased.
 
     Args:
         message: what was sent; only its layout (streams, chunk counts: the grant) is used.
         arrived: one entry per packet that was sent, None where it was erased.
+        doubtful: packets whose CRC failed, by their place: it is the grant that says what they are.
     """
     chunks: dict[str, list[bytes | None]] = {s.name: [None] * len(s.chunks) for s in message.streams}
     by_number = {number: chunks[name] for name, number in _ids(chunks).items()}
@@ -95,7 +104,33 @@ def unpack(message: Message, arrived: Sequence[bytes | None]) -> tuple[ReceivedS
             places = by_number.get(number, [])
             if index < len(places):
                 places[index] = chunk
-    return tuple(ReceivedStream(name, tuple(values)) for name, values in chunks.items())
+    kept = _contents(message, doubtful or {})
+    return tuple(
+        ReceivedStream(name, tuple(values), doubtful=kept.get(name, {})) for name, values in chunks.items()
+    )
+
+
+def _contents(message: Message, doubtful: Mapping[int, Doubtful]) -> dict[str, dict[int, Doubtful]]:
+    """By stream and chunk, of streams that wish it: where each lies follows from the grant's sizes."""
+    together, apart = _split(message)
+    first = bundle_bytes([]) + HEADER_BYTES * len(together)
+    ends = list(accumulate((s.num_bytes for s in together), initial=first))
+    bundled = [(s, 0, start, end) for s, start, end in zip(together, ends, ends[1:], strict=False)]
+    single = [
+        [(s, index, HEADER_BYTES, HEADER_BYTES + len(chunk))]
+        for s in apart
+        for index, chunk in enumerate(s.chunks)
+    ]
+    places = ([bundled] if together else []) + single
+    kept: dict[str, dict[int, Doubtful]] = {}
+    for place, packet in doubtful.items():
+        for stream, index, start, end in places[place]:
+            if stream.delivery != "erase":
+                llrs = None if packet.llrs is None else packet.llrs[8 * start : 8 * end]
+                kept.setdefault(stream.name, {})[index] = replace(
+                    packet, data=packet.data[start:end], llrs=llrs
+                )
+    return kept
 
 
 def bits_on_wire(message: Message) -> dict[str, int]:
@@ -140,7 +175,10 @@ def _bundle(streams: Sequence[Stream], ids: Mapping[str, int]) -> Packet:
     words = [ids[stream.name] << 12 | stream.num_bytes for stream in streams]
     table = b"".join(word.to_bytes(HEADER_BYTES, "big") for word in words)
     contents = b"".join(stream.chunks[0] for stream in streams)
-    return Packet(bytes([_BUNDLE << 6 | len(streams)]) + table + contents, streams[0].protection.value)
+    data = bytes([_BUNDLE << 6 | len(streams)]) + table + contents
+    wishes = {stream.delivery for stream in streams}
+    delivery = next(wish for wish in ("llr", "bits", "erase") if wish in wishes)
+    return Packet(data, streams[0].protection.value, delivery)
 
 
 def _bundled(data: bytes) -> list[tuple[int, int, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from semcom.receiver.analog import STREAM
 from semcom.receiver.chain import Receiver
 from semcom.receiver.fixed_point import in_fixed_point
 from semcom.receiver.quantization import Quantization, quantise_decoder, quantise_enhancer, resolved
-from semcom.streams import tables
+from semcom.streams import header, tables, words
 from semcom.streams.caption import CaptionCoder
 from semcom.streams.key import LatentTables
 from semcom.streams.tables import StreamTables
@@ -131,7 +132,8 @@ class SemanticSystem:
         """See `semcom.contracts.System`. An analog picture takes a budget in channel uses."""
         if self.options.mode == "analog":
             return analog.encode(self._parts.codec, image, budget, STREAM)
-        return self.transmitter.encode(image, budget, self.options)
+        message = self.transmitter.encode(image, budget, self.options)
+        return message if self.options.delivery == "erase" else _keeping(message)
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """See `semcom.contracts.System`."""
@@ -259,6 +261,13 @@ class _Parts:
             return RegionSelector(saliency)
         sam = self.profile.build("segmenter", TinySegmenter).sam(self.backbone)
         return RegionSelector(saliency, self.extractor, Segmenter(sam))
+
+
+def _keeping(message: Message) -> Message:
+    """The same message, whose fields of fixed length are wished with their errors."""
+    fixed = (header.STREAM.name, words.STREAM.name)
+    streams = (replace(s, delivery="bits") if s.name in fixed else s for s in message.streams)
+    return replace(message, streams=tuple(streams))
 
 
 def _say_nothing(stage: str) -> None:

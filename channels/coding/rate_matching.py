@@ -64,12 +64,12 @@ class LdpcCode:
         signed = llr * (1 - 2 * self._scrambling.float())
         buffer_llr.index_add_(-1, self._positions(rv), signed)
 
-    def decode(self, buffer_llr: Tensor, versions: Sequence[int] = (0,)) -> LdpcResult:
-        """Decode buffers [batch, buffer_length], filled by `versions`, to bits [batch, k]."""
+    def decode(self, buffer_llr: Tensor, versions: Sequence[int] = (0,), soft: bool = False) -> LdpcResult:
+        """Decode buffers [batch, buffer_length], filled by `versions`, to bits or LLRs [batch, k]."""
         if self.n > self._encoder.n:
             versions = self._cover
         if set(versions) == {0}:
-            return self._decoder.decode(buffer_llr[..., : self._encoder.n])
+            return self._decoder.decode(buffer_llr[..., : self._encoder.n], soft=soft)
         distinct = list(dict.fromkeys(versions))
         slices = buffer_llr.new_zeros(*buffer_llr.shape[:-1], len(distinct), self._encoder.n)
         taken = torch.zeros(self.buffer_length, dtype=torch.bool)
@@ -77,7 +77,7 @@ class LdpcCode:
             positions = self._slice_positions(rv)
             slices[..., i, :] = buffer_llr[..., positions] * ~taken[positions]
             taken[positions] = True
-        return self._decoder.decode(slices, rv=distinct)
+        return self._decoder.decode(slices, rv=distinct, soft=soft)
 
     def _positions(self, rv: int) -> Tensor:
         start = self._encoder.get_start_positions_comp([rv])[0]

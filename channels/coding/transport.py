@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,3 +103,10 @@ def reassemble(blocks: NDArray[np.uint8], fmt: TransportFormat) -> bytes | None:
     if not crc_ok(bits, "24A"):
         return None
     return np.packbits(bits[: 8 * fmt.num_bytes]).tobytes()
+
+
+def payload_part(blocks: NDArray[Any], fmt: TransportFormat) -> NDArray[Any]:
+    """What code blocks [num_code_blocks, k] hold of the payload, bits or LLRs [8 * num_bytes], unchecked."""
+    if fmt.num_code_blocks > 1:
+        blocks = blocks[:, :-CRC_BITS]
+    return blocks.reshape(-1)[: 8 * fmt.num_bytes]

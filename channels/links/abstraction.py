@@ -109,6 +109,11 @@ class AbstractLink:
         snrs = burst_snrs(bursts, snr_db, seeds)
         if not bursts:
             return []
+        if any(p.delivery != "erase" for burst in bursts for p in burst):
+            raise ValueError(
+                "a packet wants its bits where its CRC fails, and the abstraction draws erasures only: use "
+                "the bit-exact link (kind: digital)"
+            )
         kinds = [[(p.protection_class, len(p.data)) for p in burst] for burst in bursts]
         deliveries: list[Delivery] = []
         for some in self._in_parts(kinds):

@@ -20,13 +20,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from channels.coding.rate_matching import RV_ORDER, LdpcCode, ldpc_code
-from channels.coding.transport import TransportFormat, reassemble, segment
+from channels.coding.transport import TransportFormat, payload_part, reassemble, segment
 from channels.links.grants import Payload, Scheduler, burst_snrs
-from channels.links.report import ClassReport, Delivery
+from channels.links.report import ClassReport, Delivery, Doubtful
 from channels.ofdm.front_end import OfdmFrontEnd
 from channels.spec import LinkSpec
 
@@ -49,6 +50,8 @@ class _Packet:
     llr: Tensor = field(init=False)
     versions: list[int] = field(default_factory=list)
     received: bytes | None = None
+    decoded: Tensor | None = None
+    """Hard decisions, where the receiver wants them though wrong."""
     nats: float = 0.0
     """Capacity of all symbols sent."""
     decodings: int = 0
@@ -115,6 +118,7 @@ class DigitalLink:
                 pilot_uses=pilot_uses[i],
                 snr_db=snrs[i],
                 channel_nmse=nmse[i],
+                doubtful={k: _doubtful(p) for k, p in enumerate(members_of[i]) if _is_wished(p)},
             )
             for i in range(len(bursts))
         ]
@@ -216,12 +220,28 @@ class DigitalLink:
                 packet.decodings += len(bits)
                 packet.iterations += int(iterations.sum())
                 packet.received = reassemble(hard.numpy(), packet.format)
+                if packet.payload.delivery != "erase":
+                    packet.decoded = hard
 
     def _report(self, packets: list[_Packet]) -> dict[str, ClassReport]:
         by_class: dict[str, list[_Packet]] = defaultdict(list)
         for packet in packets:
             by_class[packet.payload.protection_class].append(packet)
         return {name: _class_report(members) for name, members in by_class.items()}
+
+
+def _is_wished(packet: _Packet) -> bool:
+    return packet.received is None and packet.decoded is not None
+
+
+def _doubtful(packet: _Packet) -> Doubtful:
+    assert packet.decoded is not None
+    bits = payload_part(packet.decoded.numpy(), packet.format)
+    llrs = None
+    if packet.payload.delivery == "llr":
+        soft = packet.code.decode(packet.llr, packet.versions, soft=True).bits.numpy()
+        llrs = payload_part(soft, packet.format).astype(np.float32)
+    return Doubtful(np.packbits(bits).tobytes(), llrs)
 
 
 def _class_report(packets: list[_Packet]) -> ClassReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,14 +17,17 @@ from channels.coding.transport import TransportFormat, transport_format
 from channels.spec import LinkSpec
 
 Floats = NDArray[np.float64]
+DeliveryKind = Literal["erase", "bits", "llr"]
 
 
 @dataclass(frozen=True)
 class Payload:
-    """One opaque packet: it arrives whole or not at all."""
+    """One opaque packet: it arrives whole or not at all, unless its receiver wants it with its errors."""
 
     data: bytes
     protection_class: str
+    delivery: DeliveryKind = "erase"
+    """What is given of it where its CRC fails: nothing, the decoded bits, or these with their LLRs."""
 
 
 class Scheduler:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,17 @@ class ClassReport(BurstReport):
 
 
 @dataclass(frozen=True)
+class Doubtful:
+    """A packet whose CRC failed, delivered because its receiver wished it."""
+
+    data: bytes
+    """As decoded, errors included."""
+    llrs: NDArray[np.float32] | None
+    """[8 * len(data)], ln p(1)/p(0) of every bit after decoding; of a block that doesn't decode they are more
+    certain than they should be."""
+
+
+@dataclass(frozen=True)
 class Delivery:
     """One burst at the receiver."""
 
@@ -87,6 +101,8 @@ class Delivery:
     channel_nmse: float | None
     """Squared error of the channel estimate over the channel's power, in the first round, in truth; zero with
     perfect CSI, None where nothing is estimated (abstraction)."""
+    doubtful: Mapping[int, Doubtful] = field(default_factory=dict)
+    """By place in `payloads`: lost packets that were wished with their errors (`Payload.delivery`)."""
 
 
 def wilson_interval(errors: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:

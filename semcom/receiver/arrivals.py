@@ -33,8 +33,9 @@ class Arrivals:
         self._damaged: set[str] = set()
 
     def header(self) -> Header | None:
-        """None where it was lost or is not that of this message."""
-        data = self._received.first(header_stream.STREAM.name)
+        """None where it was lost or is not that of this message; read with its errors where they are wished."""
+        name = header_stream.STREAM.name
+        data = self._received.first(name) or self._received.first_doubtful(name)
         if data is None:
             return None
         try:
@@ -58,9 +59,16 @@ class Arrivals:
         """Whether the message has the stream at all."""
         return any(each.name == stream.name for each in self._received.streams)
 
-    def read(self, stream: StreamFormat, reader: Callable[[bytes], T]) -> T | None:
-        """What a stream of one chunk holds; None where it was not sent, was lost, or cannot be read."""
+    def read(self, stream: StreamFormat, reader: Callable[[bytes], T], with_errors: bool = False) -> T | None:
+        """What a stream of one chunk holds; None where it was not sent, was lost, or cannot be read.
+
+        `with_errors` reads what the link delivered though its CRC failed, and notes the damage.
+        """
         data = self._received.first(stream.name)
+        if data is None and with_errors:
+            data = self._received.first_doubtful(stream.name)
+            if data is not None:
+                self._damaged.add(stream.name)
         return None if data is None else self.guarded(stream, lambda: reader(data))
 
     def guarded(self, stream: StreamFormat, reader: Callable[[], T]) -> T | None:

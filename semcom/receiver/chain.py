@@ -92,7 +92,7 @@ class Receiver:
             )
             key_map, latents, arrived = self._key(received, head, arrivals)
             text = arrivals.read(caption.STREAM, self.captions.decode)
-            spw = arrivals.read(words.STREAM, lambda data: self._fsq.values(words.decode(data))[None])
+            spw = arrivals.read(words.STREAM, lambda data: self._fsq.values(words.decode(data))[None], True)
         stand_in, quality = None, head.quality
         if thumb is None:
             arrived = torch.zeros_like(arrived)  # refines nothing that is there

@@ -173,6 +173,9 @@ def received_key(scene: Scene, photo: Photo, received: ReceivedMessage) -> str:
         hashed.update(f"\n{stream.name}:{len(stream.chunks)}".encode())
         for chunk in stream.chunks:
             hashed.update(b",-" if chunk is None else b",%d:" % len(chunk) + chunk)
+        for index, packet in sorted(stream.doubtful.items()):
+            llrs = b"" if packet.llrs is None else packet.llrs.tobytes()
+            hashed.update(b",%d?%d:" % (index, len(packet.data)) + packet.data + llrs)
     return hashed.hexdigest()
 
 

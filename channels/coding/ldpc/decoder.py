@@ -62,7 +62,9 @@ class LayeredDecoder:
         """Information bits [..., k] of channel LLRs; see `decode` for the arguments."""
         return self.decode(llr, rv).bits
 
-    def decode(self, llr: torch.Tensor | np.ndarray, rv: Sequence[int] | None = None) -> LdpcResult:
+    def decode(
+        self, llr: torch.Tensor | np.ndarray, rv: Sequence[int] | None = None, soft: bool = False
+    ) -> LdpcResult:
         """Decode channel LLRs and report how it went.
 
         Args:
@@ -70,6 +72,7 @@ class LayeredDecoder:
                 [..., len(rv), n], where, as in Sionna, a single redundancy version may come without its axis.
             rv: redundancy versions received (0 to 3, TS 38.212 Table 5.4.2.1-2), repeated for Chase
                 combining; their LLRs are added in the circular buffer. None: one transmission with version 0.
+            soft: whether `bits` of the result are LLRs ln p(1)/p(0), too certain where decoding failed.
 
         Raises:
             ValueError: the shape of `llr` fits neither n nor `rv`, `llr` contains NaN, or a redundancy
@@ -85,7 +88,7 @@ class LayeredDecoder:
             raise ValueError("llr contains NaN: check the noise variance given to the demapper")
         batch_shape = self._batch_shape(values.shape, versions, rv is not None)
         blocks = np.ascontiguousarray(values.reshape(-1, len(versions), encoder.n))
-        bits, iterations, converged = decode(blocks, self._schedule(versions), self.num_iter, encoder.k)
+        bits, iterations, converged = decode(blocks, self._schedule(versions), self.num_iter, encoder.k, soft)
         return LdpcResult(
             bits=torch.from_numpy(bits).to(encoder.dtype).reshape(*batch_shape, encoder.k),
             iterations=torch.from_numpy(iterations).reshape(batch_shape),

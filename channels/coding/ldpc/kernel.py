@@ -45,7 +45,7 @@ _inline = numba.njit(inline="always")
 
 @_jit
 def decode(
-    llr: np.ndarray, schedule: Schedule, num_iter: int, num_bits: int
+    llr: np.ndarray, schedule: Schedule, num_iter: int, num_bits: int, soft: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decode a batch; `codewords` of them at a time share vectors, each frozen in the iteration it converges.
 
@@ -55,6 +55,7 @@ def decode(
         num_iter: most iterations.
         num_bits: how many hard decisions to return from the first bit of the unpunctured code on; k gives the
             information bits, k_ldpc or more also filler and parity bits (undefined in columns not in use).
+        soft: return ln p(1)/p(0) after decoding instead of hard decisions.
 
     Returns:
         Bits float32 [batch, num_bits], iterations used int32 [batch], whether all checks hold bool [batch].
@@ -90,7 +91,7 @@ def decode(
                 if (finished >> b) & 1:
                     iterations[first + b] = iteration
                     converged[first + b] = (failed >> b) & 1 == 0
-                    _extract(posterior, schedule, length + padded, b, bits[first + b])
+                    _extract(posterior, schedule, length + padded, b, bits[first + b], soft)
             active &= failed
             if active == 0:
                 break
@@ -246,12 +247,15 @@ def _spread(values: np.ndarray, step: int, column: np.ndarray) -> None:
 
 
 @_jit
-def _extract(posterior: np.ndarray, schedule: Schedule, stride: int, b: int, bits: np.ndarray) -> None:
-    """Hard decisions on the first bits of codeword b."""
+def _extract(
+    posterior: np.ndarray, schedule: Schedule, stride: int, b: int, bits: np.ndarray, soft: bool
+) -> None:
+    """Hard decisions on the first bits of codeword b, or their LLRs."""
     z = schedule.z
     for c in range(schedule.columns.size):
         decided = bits[schedule.columns[c] * z : (schedule.columns[c] + 1) * z]
         for i in range(decided.size):
             source = i - schedule.rotations[c]
             source += z * (source < 0)
-            decided[i] = posterior[c * stride + source * schedule.codewords + b] < 0
+            level = posterior[c * stride + source * schedule.codewords + b]
+            decided[i] = np.float32(-1 / _SCALE) * level if soft else np.float32(level < 0)
