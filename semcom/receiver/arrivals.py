@@ -33,7 +33,7 @@ class Arrivals:
         self._damaged: set[str] = set()
 
     def header(self) -> Header | None:
-        """None where it was lost or is not that of this message; read with its errors where they are wished."""
+        """None where it was lost or is not that of this message; with its errors where they are wished."""
         name = header_stream.STREAM.name
         data = self._received.first(name) or self._received.first_doubtful(name)
         if data is None:
