@@ -8,6 +8,8 @@ MAX_WORDS = 64
 """Pseudo-words of a picture: places of TASCM's grid."""
 MAX_STEPS = 8
 """Of the diffusion decoder."""
+MAX_LATENT = 7
+"""Magnitude of a key latent, an integer."""
 
 
 class CaptionError(ValueError):

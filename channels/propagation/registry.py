@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from channels.propagation.base import ChannelModel
-    from channels.spec import ChannelSpec
 
 GROUP = "semcom.channel_models"
 _ARRAYS = ("antenna_polarization", "antenna_pattern")
@@ -36,16 +35,19 @@ class Entry:
 
     summary: str
     """What it is, in a line."""
-    factory: str | Callable[[ChannelSpec], ChannelModel]
-    """Called with the spec; `module:attribute`, or the callable itself."""
+    factory: str | Callable[[Any], ChannelModel]
+    """Called with the `ChannelSpec`; `module:attribute`, or the callable itself.
+
+    The spec's type isn't written here, because `channels.spec` asks this module what a model reads.
+    """
     reads: tuple[str, ...] = ()
     """Fields of `ChannelSpec` that change it, beside carrier and antennas; others get a warning."""
     carrier_range_hz: tuple[float, float] = (0.5e9, 150e9)
     carrier_source: str = ""
     """Who says so."""
 
-    def build(self, spec: ChannelSpec) -> ChannelModel:
-        """Build the model of a spec."""
+    def build(self, spec: Any) -> ChannelModel:
+        """Build the model of a `ChannelSpec`."""
         if not isinstance(self.factory, str):
             return self.factory(spec)
         module, _, attribute = self.factory.partition(":")

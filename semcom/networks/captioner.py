@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from semcom.networks.efficientnet import EfficientNetLite0
-from semcom.streams.coding.vocabulary import END
+from semcom.vocabulary import END
 
 GRID = 7
 CELL_FEATURES = 1280

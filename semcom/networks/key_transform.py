@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semcom.limits import MAX_LATENT
 from semcom.picture.grid import CELL, HCI_SCALE
-from semcom.streams.key import MAX_MAGNITUDE
 
 CELL_SIDE = CELL // HCI_SCALE
 CELL_VALUES = 3 * CELL_SIDE**2
@@ -80,7 +80,7 @@ class KeyTransform(nn.Module):
     def quantise(self, latents: Tensor, fineness: int = USUAL_FINENESS) -> Tensor:
         """Integers within ±7, as floats."""
         magnitudes = (latents.abs() * _steps_per_unit(fineness) + self._round_up).floor()
-        return latents.sign() * magnitudes.clamp_max(MAX_MAGNITUDE)
+        return latents.sign() * magnitudes.clamp_max(MAX_LATENT)
 
     def values(self, integers: Tensor, fineness: int = USUAL_FINENESS) -> Tensor:
         """Latents that integers stand for, what `refine` reads."""

@@ -27,7 +27,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from semcom.networks.key_transform import LATENTS
 from semcom.networks.pseudo_words import PseudoWordReader
 from semcom.picture.grid import CELL, HCI_SCALE
-from semcom.streams.coding.vocabulary import Vocabulary
+from semcom.vocabulary import Vocabulary
 
 PATCH = 8
 _PATCH_VALUES = 3 * PATCH**2

@@ -22,8 +22,8 @@ from torch import Tensor
 from semcom.limits import MAX_CHARACTERS, check_caption
 from semcom.message import Protection
 from semcom.streams.coding.arithmetic import BitModel, Decoder, Encoder
-from semcom.streams.coding.vocabulary import END, ESCAPE, Piece, Vocabulary
 from semcom.streams.format import StreamFormat
+from semcom.vocabulary import END, ESCAPE, Piece, Vocabulary
 
 STREAM = StreamFormat("caption", Protection.CRITICAL, "caption")
 _TOTAL_BITS = 16

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from semcom.limits import MAX_LATENT
 from semcom.message import Protection
 from semcom.streams.coding.arithmetic import Decoder, Encoder
 from semcom.streams.format import StreamFormat
 
 STREAM = StreamFormat("key", Protection.DETAIL, "key")
 PHASES = 4
-MAX_MAGNITUDE = 7
-NUM_SYMBOLS = 2 * MAX_MAGNITUDE + 1
+NUM_SYMBOLS = 2 * MAX_LATENT + 1
 TABLE_BITS = 12
 _BLOCK = 4
 _PACKET_TARGET_BYTES = 110
@@ -128,7 +128,7 @@ def choose_sets(
     if not values.any():
         return 0
     channels = np.arange(values.shape[1])
-    costs = lengths[:, channels, values + MAX_MAGNITUDE].sum((1, 2)) + set_bits[1:]
+    costs = lengths[:, channels, values + MAX_LATENT].sum((1, 2)) + set_bits[1:]
     return int(costs.argmin()) + 1
 
 
@@ -142,7 +142,7 @@ def _encode_packet(latents: NDArray[np.int64], groups: Sequence[Cells], tables: 
         if chosen:
             for cell in values:
                 for edges, symbol in zip(tables.symbol_edges[chosen - 1], cell.tolist(), strict=True):
-                    _put(encoder, edges, symbol + MAX_MAGNITUDE)
+                    _put(encoder, edges, symbol + MAX_LATENT)
     return encoder.finish()
 
 
@@ -160,7 +160,7 @@ def _decode_packet(
             arrived[y, x] = True
             if chosen:
                 latents[:, y, x] = [
-                    _get(decoder, edges) - MAX_MAGNITUDE for edges in tables.symbol_edges[chosen - 1]
+                    _get(decoder, edges) - MAX_LATENT for edges in tables.symbol_edges[chosen - 1]
                 ]
 
 

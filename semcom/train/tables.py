@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semcom.limits import MAX_LATENT
 from semcom.profile import Profile, write_part
 from semcom.provenance import provenance
-from semcom.streams.key import MAX_MAGNITUDE, NUM_SYMBOLS, TABLE_BITS, LatentTables, choose_sets
+from semcom.streams.key import NUM_SYMBOLS, TABLE_BITS, LatentTables, choose_sets
 from semcom.streams.tables import PART
 from semcom.train.training_run import DATA_TERMS, TrainingRun
 
@@ -52,7 +53,7 @@ def mean_bits(groups: list[NDArray[np.int64]], tables: LatentTables) -> float:
         chosen = choose_sets(group, set_bits, lengths)
         total += set_bits[chosen]
         if chosen:
-            total += lengths[chosen - 1, np.arange(group.shape[1]), group + MAX_MAGNITUDE].sum()
+            total += lengths[chosen - 1, np.arange(group.shape[1]), group + MAX_LATENT].sum()
     return total / len(groups)
 
 
@@ -63,7 +64,7 @@ def _estimate(
     symbols = np.full((num_sets - 1, channels, NUM_SYMBOLS), 0.05)
     for group, index in zip(busy, chosen, strict=True):
         for cell in group:
-            symbols[index, np.arange(channels), cell + MAX_MAGNITUDE] += 1
+            symbols[index, np.arange(channels), cell + MAX_LATENT] += 1
     sets = np.array([zeros, *np.bincount(chosen, minlength=num_sets - 1)]) + 1.0
     return LatentTables(integers(sets), np.apply_along_axis(integers, -1, symbols))
 

@@ -19,8 +19,8 @@ from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.picture.grid import CELL
 from semcom.picture.pixels import to_pixels
 from semcom.streams.caption import CaptionCoder
-from semcom.streams.coding.vocabulary import Vocabulary
 from semcom.transmitter.features import ImageFeatures
+from semcom.vocabulary import Vocabulary
 
 AUTO, NONE, BACKGROUND = "auto", "none", "background"
 _HIDDEN_SHARE = 0.5  # of a cell in key regions, from which on it is hidden

@@ -8,7 +8,7 @@ from torch import nn
 
 from semcom.networks.captioner import MAX_TOKENS, Captioner, cell_features
 from semcom.networks.efficientnet import EfficientNetLite0
-from semcom.streams.coding.vocabulary import END
+from semcom.vocabulary import END
 
 
 @pytest.fixture(scope="module")

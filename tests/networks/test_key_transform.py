@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from semcom.limits import MAX_LATENT
 from semcom.metrics.dists import dists
 from semcom.metrics.lpips import lpips
 from semcom.networks.enhancer import Enhancer
@@ -12,7 +13,6 @@ from semcom.picture import images, texture
 from semcom.picture.pixels import to_tensor
 from semcom.profile import Profile
 from semcom.streams.coding import av1
-from semcom.streams.key import MAX_MAGNITUDE
 from semcom.transmitter.hci import thumbnail
 
 
@@ -51,7 +51,7 @@ def test_latents_are_integers_in_range(shipped):
     latents = shipped.quantise(shipped(3 * torch.randn(1, 3, 64, 96), torch.rand(1, 3, 16, 24)))
     assert latents.shape == (1, 32, 4, 6)
     assert torch.equal(latents, latents.round())
-    assert latents.abs().max() == MAX_MAGNITUDE
+    assert latents.abs().max() == MAX_LATENT
 
 
 def test_a_finer_quantiser_errs_less(shipped):
@@ -64,7 +64,7 @@ def test_a_finer_quantiser_errs_less(shipped):
     assert errors == sorted(errors, reverse=True)
     # From one to the next a step is smaller by √2; the dead zone weighs less where few latents are small.
     assert 4 < errors[0] / errors[-1] < 64
-    assert shipped.quantise(latents, FINENESSES[-1]).abs().max() <= MAX_MAGNITUDE
+    assert shipped.quantise(latents, FINENESSES[-1]).abs().max() <= MAX_LATENT
 
 
 def test_nothing_changes_where_nothing_arrived(shipped):

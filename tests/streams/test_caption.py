@@ -13,7 +13,7 @@ from tokenizers.models import BPE
 
 from semcom.limits import MAX_CHARACTERS, CaptionError
 from semcom.streams.caption import CaptionCoder, NGrams, printable
-from semcom.streams.coding.vocabulary import END, ESCAPE, Vocabulary
+from semcom.vocabulary import END, ESCAPE, Vocabulary
 
 UNHURRIED = settings(deadline=None)
 WORDS = ["a", "the", "dog", "man", "runs", "sits", "red", "park", "log"]

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semcom.limits import MAX_LATENT
 from semcom.streams.key import (
-    MAX_MAGNITUDE,
     NUM_SYMBOLS,
     PHASES,
     TABLE_BITS,
@@ -22,7 +22,7 @@ CHANNELS = 6
 def sparse_latents(rng, rows, columns):
     busy = rng.random((1, rows, columns)) < 0.4
     laplace = rng.laplace(0, 0.7, (CHANNELS, rows, columns)).round().astype(np.int64)
-    return np.clip(laplace * busy, -MAX_MAGNITUDE, MAX_MAGNITUDE)
+    return np.clip(laplace * busy, -MAX_LATENT, MAX_LATENT)
 
 
 def some_tables(rng):
@@ -89,7 +89,7 @@ def test_length_follows_the_entropy_of_the_tables():
     for packet in packet_cells(key_map, len(sent) // PHASES):
         for cells in packet:
             values = np.stack([latents[:, y, x] for y, x in cells])
-            costs = lengths[:, np.arange(CHANNELS), values + MAX_MAGNITUDE].sum((1, 2)) + set_bits[1:]
+            costs = lengths[:, np.arange(CHANNELS), values + MAX_LATENT].sum((1, 2)) + set_bits[1:]
             ideal += costs.min() if values.any() else set_bits[0]
     assert ideal / 8 - 1 <= sum(map(len, sent)) <= ideal / 8 + 2 * len(sent)
 
@@ -104,7 +104,7 @@ def test_fitted_sets_beat_one_table():
     key_map = np.ones((48, 48), bool)
     quiet, loud = (rng.laplace(0, scale, (CHANNELS, 48, 48)).round() for scale in (0.25, 2.0))
     halves = np.where(np.arange(48)[None, :, None] < 24, quiet, loud)
-    latents = np.clip(halves, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.int64)
+    latents = np.clip(halves, -MAX_LATENT, MAX_LATENT).astype(np.int64)
     groups = [
         np.stack([latents[:, y, x] for y, x in cells])
         for packet in packet_cells(key_map, 1)

@@ -9,7 +9,6 @@ from PIL import Image
 
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.profile import Profile
-from semcom.streams.coding.vocabulary import END, Vocabulary
 from semcom.train.data.caption_data import cached_features, plain, read_captions
 from semcom.train.stages.captioner import (
     CaptionerStage,
@@ -19,6 +18,7 @@ from semcom.train.stages.captioner import (
     learn_vocabulary,
 )
 from semcom.transmitter.features import FeatureExtractor
+from semcom.vocabulary import END, Vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from semcom.networks.captioner import Captioner
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.options import SemanticOptions
 from semcom.streams.caption import CaptionCoder, NGrams
-from semcom.streams.coding.vocabulary import Vocabulary
 from semcom.transmitter.captions import CaptionEncoder, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.features import FeatureExtractor
+from semcom.vocabulary import Vocabulary
 
 PHOTO = torch.rand(3, 90, 120, generator=torch.Generator().manual_seed(0))
 KEY_MAP = torch.zeros(6, 8, dtype=torch.bool)

@@ -21,9 +21,9 @@ from semcom.networks.mgdd import TEXT_TOKENS, caption_tokens
 from semcom.networks.pseudo_words import GRID
 from semcom.picture.pixels import to_tensor
 from semcom.streams import card
-from semcom.streams.coding.vocabulary import Vocabulary
 from semcom.train.data.crops import CROP, KeyCrops
 from semcom.transmitter.features import FeatureExtractor
+from semcom.vocabulary import Vocabulary
 
 BATCH, SCENES = 8, 4
 _CAPTION_RATE = 0.7

@@ -18,10 +18,10 @@ from semcom.networks.mgdd import TEXT_TOKENS, caption_tokens
 from semcom.picture import images
 from semcom.picture.pixels import to_tensor
 from semcom.streams import card
-from semcom.streams.coding.vocabulary import Vocabulary
 from semcom.train.data.crops import KeyCrops
 from semcom.transmitter.captions import PhotoCaptioner
 from semcom.transmitter.features import FRAME, FeatureExtractor, frame_size
+from semcom.vocabulary import Vocabulary
 
 CROP = 256
 SCENE = 128

@@ -24,10 +24,10 @@ from semcom.networks.captioner import GRID, Captioner, cell_features
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.profile import Profile, write_part
 from semcom.streams.caption import CaptionCoder, NGrams
-from semcom.streams.coding.vocabulary import END, Vocabulary
 from semcom.train.data.caption_data import CaptionedPhotos, cached_features, read_captions
 from semcom.train.training_run import TrainingRun, card_of, train_stage
 from semcom.transmitter.features import FeatureExtractor
+from semcom.vocabulary import END, Vocabulary
 
 VOCABULARY_SIZE = 3000
 _OWN_CAPTIONS, _OWN_WEIGHT = 1500, 5

@@ -27,12 +27,12 @@ from semcom.networks.pseudo_words import PseudoWordEncoder
 from semcom.profile import Profile, write_part
 from semcom.receiver.int8 import with_int8_trunk
 from semcom.streams.caption import CaptionCoder
-from semcom.streams.coding.vocabulary import Vocabulary
 from semcom.train.data.crops import list_photos
 from semcom.train.data.decoder_data import BATCH, SCENES, GuidedCrops
 from semcom.train.stages.enhancer import refine, texture_planes
 from semcom.train.training_run import TrainingRun, card_of, train_stage
 from semcom.transmitter.features import FeatureExtractor
+from semcom.vocabulary import Vocabulary
 
 _NUM_WORDS = (16, 16, 16, 8, 4, 32, 64, 0)
 CROPS = BATCH - SCENES
