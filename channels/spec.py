@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from channels.coding.mcs import mcs_table_size
 from channels.propagation.registry import entry
@@ -125,6 +125,12 @@ class ChannelSpec(_Spec):
     def __hash__(self) -> int:
         # `options` may hold what has no hash
         return hash(self.model_dump_json())
+
+    @field_validator("model")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        entry(name)
+        return name
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:

@@ -108,6 +108,10 @@ class BenchSpec(_Model):
     def _check_channel(self) -> Self:
         if (self.link is None) != (self.snr_db is None):
             raise ValueError("give snr_db with a link, and none with `link: null`")
+        if self.link is not None and "mcs" in self.link:
+            raise ValueError(
+                "link.mcs is for sweeps: a benchmark chooses the MCS of each system, `mcs: fixed` not"
+            )
         if self.link is not None and self.budgets.unit == "bpp" and self.adaptive:
             raise ValueError(
                 "a budget in bpp leaves nothing to an MCS to trade: give cbr, or `mcs: fixed` for "

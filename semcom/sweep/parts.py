@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from semcom.metrics import registry
 from semcom.metrics.registry import Metric
 from semcom.registry import Registry
-from semcom.sweep import imports
+from semcom.sweep import imports, mcs
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from channels.spec import LinkSpec
     from semcom.contracts import Budget, Link, System
 
 CHANNEL_LINKS = {
@@ -53,8 +54,8 @@ def options_model(kind: str) -> type[BaseModel] | None:
     return options_model(kind) if kind in names() else model_of_signature(imports.callable_at(kind))
 
 
-def link_model(kind: str) -> type[BaseModel] | None:
-    """The fields of a kind of link; None for one that checks its own."""
+def link_model(kind: str) -> type[LinkSpec] | None:
+    """The fields of a kind of link, beside `mcs`; None for one that checks its own."""
     if kind not in CHANNEL_LINKS:
         return None
     from channels.spec import LinkSpec
@@ -79,11 +80,21 @@ def import_channel(link: Mapping[str, Any]) -> None:
 
 
 def resolve_link(link: Mapping[str, Any]) -> dict[str, Any]:
-    """A link with every default written out. Raises pydantic's ValidationError."""
+    """A link with every default written out. Raises ValueError, for fields pydantic's ValidationError."""
     kind = str(link.get("kind", "digital"))
     fields = {key: value for key, value in link.items() if key != "kind"}
     model = link_model(kind)
-    return {"kind": kind} | (model.model_validate(fields).model_dump(mode="json") if model else fields)
+    if model is None:
+        return {"kind": kind} | fields
+    wish = fields.pop(mcs.KEY, None)
+    spec = model.model_validate(fields)
+    chosen = {} if wish is None else {mcs.KEY: mcs.resolved(wish, spec)}
+    return {"kind": kind} | spec.model_dump(mode="json") | chosen
+
+
+def adapts(link: Mapping[str, Any]) -> bool:
+    """Whether a resolved link's MCSs are chosen for each picture and SNR."""
+    return link["kind"] in CHANNEL_LINKS and mcs.KEY in link
 
 
 def channel_of(link: Mapping[str, Any]) -> Any:
@@ -107,7 +118,7 @@ def build_system(kind: str, options: Mapping[str, Any]) -> System:
 
 
 def build_link(link: Mapping[str, Any]) -> Link:
-    """A link from its resolved description."""
+    """A link from its resolved description; one that adapts has the MCSs of its classes still."""
     fields = dict(link)
     kind = fields.pop("kind")
     made: Callable[..., Any] = LINKS.load(kind) if kind in LINKS else imports.callable_at(kind)
@@ -118,6 +129,7 @@ def build_link(link: Mapping[str, Any]) -> Link:
     from semcom.link import ChannelLink
 
     import_channel(link)
+    fields.pop(mcs.KEY, None)
     return ChannelLink(made(LinkSpec.model_validate(fields)))
 
 

@@ -1,6 +1,7 @@
 """The points of a scenario, expanded one group at a time: a plan of a million points costs no memory.
 
-A group is everything that shares one encoding: a system, a link, a budget and an image, at all SNRs.
+A group is everything that shares one encoding: a system, a link, a budget and an image, at all SNRs; at one
+SNR where the link adapts its MCSs to it.
 """
 
 from __future__ import annotations
@@ -182,9 +183,11 @@ class Plan:
         """
         for scene in self.scenes():
             snrs_db = self.snrs_of(scene)
-            for index, photo in enumerate(self.photos):
-                keep = index < self.scenario.pictures
-                yield Group.of(scene, photo, keep, self.scenario.seed, snrs_db)
+            together = [(snr_db,) for snr_db in snrs_db] if parts.adapts(scene.link) else [snrs_db]
+            for snrs in together:
+                for index, photo in enumerate(self.photos):
+                    keep = index < self.scenario.pictures
+                    yield Group.of(scene, photo, keep, self.scenario.seed, snrs)
 
     def snrs_of(self, scene: Scene) -> tuple[float, ...]:
         """SNRs of a scene: those of the grid."""
@@ -261,9 +264,11 @@ def _scene(
     try:
         link = parts.resolve_link(tree["link"])
         budget = BudgetSpec.model_validate(tree["budget"]).model_dump(exclude_none=True)
-    except ValidationError as error:
+    except ValueError as error:
         where = ", ".join(f"{path}={value}" for path, value in settings.items())
-        problems = from_validation(error, (), ())
+        problems = [Problem(("link",), str(error))]
+        if isinstance(error, ValidationError):
+            problems = from_validation(error, (), ())
         raise ScenarioError(
             [
                 Problem(("grid",), f"{p.message} ({'.'.join(map(str, p.location))} at {where})")

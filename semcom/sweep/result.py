@@ -326,6 +326,8 @@ def _measures(tally: Tally, columns: Mapping[str, str]) -> dict[str, Any]:
     row["cbr"] = tally.total("channel_uses") / (3 * pixels)
     for name in [name for name in tally.sums if name.split(".")[0] == "lost"]:
         row |= _bler([tally], name.removeprefix("lost"))
+    adapted = {name: tally.mean(name) for name in tally.sums if name.startswith("mcs.")}
+    row |= {name.replace(".", "_"): round(index) for name, index in adapted.items()}
     for name, column in columns.items():
         known = tally.covers(column)
         row[name] = tally.mean(column) if known else math.nan
@@ -346,7 +348,7 @@ def _bler(tallies: list[Tally], suffix: str) -> dict[str, Any]:
 
 
 def _column_order(metrics: Sequence[str]) -> Any:
-    heads = ["trials", "bpp", "channel_uses", "cbr", "bler", "packets", "lost", *metrics]
+    heads = ["trials", "bpp", "channel_uses", "cbr", "mcs", "bler", "packets", "lost", *metrics]
 
     def order(column: str) -> tuple[int, str]:
         head = next(

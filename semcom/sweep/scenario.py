@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from semcom.metrics.registry import default_metrics, metric_names
-from semcom.sweep import parts
+from semcom.sweep import mcs, parts
 from semcom.sweep.grid import MOST_POINTS, Grid
 from semcom.sweep.imports import callable_at, is_import, search_in
 from semcom.sweep.problems import (
@@ -95,7 +95,7 @@ class Scenario(_Model):
         description="files, folders, glob patterns, or sample:NAME"
     )
     systems: Annotated[dict[str, SystemSpec], Field(min_length=1)]
-    link: dict[str, Any] = Field(default={}, description="`kind` and the fields of that link")
+    link: dict[str, Any] = Field(default={}, description="`kind`, `mcs` and the fields of that link")
     budget: BudgetSpec
     grid: Grid
     stop: StopSpec = StopSpec()
@@ -162,6 +162,7 @@ def schema() -> dict[str, Any]:
             "default": "digital",
             "examples": parts.link_names(),
         }
+        fields["properties"][mcs.KEY] = mcs.SCHEMA
         result["properties"]["link"] = fields
     return result
 
@@ -303,13 +304,19 @@ def _check_link(
         if wrong:
             yield from wrong
             return
+    spec = None
     try:
-        model.model_validate({key: value for key, value in link.items() if key != "kind"})
+        spec = model.model_validate({key: link[key] for key in link if key not in ("kind", mcs.KEY)})
     except ValidationError as error:
         kept = [item for item in error.errors() if together or item["type"] != "value_error"]
         if kept:
-            problems = from_validation(error, key_paths(model), prefix)
+            problems = from_validation(error, [*key_paths(model), mcs.KEY], prefix)
             yield from (p for p, item in zip(problems, error.errors(), strict=True) if item in kept)
+    if link.get(mcs.KEY) is not None:
+        try:
+            mcs.resolved(link[mcs.KEY], spec if together else None)
+        except ValueError as error:
+            yield Problem((*prefix, mcs.KEY), str(error).removeprefix("mcs: "))
 
 
 def assign(tree: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -325,7 +332,7 @@ def _axis_paths(scenario: Scenario, options: type[BaseModel] | None) -> list[str
     link = parts.link_model(scenario.link_kind)
     return [
         "snr_db",
-        *(f"link.{path}" for path in (key_paths(link) if link else ())),
+        *(f"link.{path}" for path in ([*key_paths(link), mcs.KEY] if link else ())),
         *(f"budget.{name}" for name in BudgetSpec.model_fields),
         *(f"options.{name}" for name in (options.model_fields if options else ())),
     ]

@@ -42,8 +42,8 @@ class Tally:
     """Number of trials and sums of every quantity over them.
 
     Quantities are `pixels`, `channel_uses`, `bits.STREAM`, `packets.CLASS`, `lost.CLASS`, `packets` and
-    `lost` of all classes, and the metrics by column. A metric that was asked for later may have been measured
-    on fewer trials than were simulated.
+    `lost` of all classes, `mcs.CLASS` where it is adapted, and the metrics by column. A metric that was asked
+    for later may have been measured on fewer trials than were simulated.
     """
 
     trials: int = 0

@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semcom.contracts import Budget
 from semcom.files import read_limited
-from semcom.message import LinkReport, Message, PacketSize, ReceivedMessage
-from semcom.sweep import checks, parts
+from semcom.message import LinkReport, Message, PacketSize, ReceivedMessage, Reconstruction
+from semcom.sweep import checks, mcs, parts
 from semcom.sweep.canonical import canonical
 from semcom.sweep.executors.base import NOT_A_TASKS_FAULT
 from semcom.sweep.plan import Photo, Scene
@@ -103,7 +103,7 @@ def prepare(scene: Scene) -> None:
     """Builds a system and a link, so that a bad option is an error before any work. Raises ValueError."""
     try:
         _system(scene)
-        _link(scene)
+        _link(scene.link, scene)
     except (ValueError, *NOT_A_TASKS_FAULT):
         raise
     except BaseException as error:
@@ -111,14 +111,18 @@ def prepare(scene: Scene) -> None:
 
 
 def transmit(scene: Scene, photo: Photo, jobs: Sequence[Job], known: Sequence[Encoding]) -> Transmitted:
-    """Encodes a photo, unless a known encoding holds, and sends it once per job in one call of the link."""
+    """Encodes a photo, unless a known encoding holds, and sends it once per job in one call of the link.
+
+    Where the link adapts its MCSs all jobs are at one SNR.
+    """
     start = time.perf_counter()
     try:
         image = _photo(photo.path, photo.sha256)
-        link = _link(scene)
-        budget = parts.build_budget(scene.budget, image.shape[-1], image.shape[-2], link)
-        used = next((e for e in known if e.holds_for(budget)), None)
-        encoding = used or _encode(scene, image, budget)
+        encoder = _Encoder(scene, image, known)
+        link = (
+            _adapted_link(encoder, jobs[0].snr_db) if parts.adapts(scene.link) else _link(scene.link, scene)
+        )
+        encoding, new = encoder.encoding(encoder.budget_on(link))
     except NOT_A_TASKS_FAULT:
         raise
     except BaseException as error:
@@ -126,7 +130,7 @@ def transmit(scene: Scene, photo: Photo, jobs: Sequence[Job], known: Sequence[En
     encoded = time.perf_counter()
     arrivals = tuple(_send(scene, photo, encoding, link, jobs))
     seconds = {"encode": encoded - start, "link": time.perf_counter() - encoded}
-    return Transmitted(None if used else encoding, not used, arrivals, seconds)
+    return Transmitted(encoding if new else None, new, arrivals, seconds)
 
 
 def reconstruct(
@@ -179,6 +183,49 @@ def received_key(scene: Scene, photo: Photo, received: ReceivedMessage) -> str:
     return hashed.hexdigest()
 
 
+class _Encoder:
+    """A scene's system as the sender of one picture: what is encoded is not encoded again.
+
+    Args:
+        scene: with the system and the budget.
+        image: [3,H,W].
+        known: encodings of it.
+    """
+
+    def __init__(self, scene: Scene, image: Tensor, known: Sequence[Encoding]) -> None:
+        self.scene, self.image = scene, image
+        self._known, self._made = known, list[Encoding]()
+
+    def budget_on(self, link: Link) -> Budget:
+        """The scene's budget."""
+        return parts.build_budget(self.scene.budget, self.image.shape[-1], self.image.shape[-2], link)
+
+    def encoding(self, budget: Budget) -> tuple[Encoding, bool]:
+        """An encoding for a budget, and whether it is not one that was known."""
+        used = next((e for e in self._known if e.holds_for(budget)), None)
+        if used is not None:
+            return used, False
+        made = next((e for e in self._made if e.holds_for(budget)), None)
+        if made is None:
+            made = _encode(self.scene, self.image, budget)
+            self._made.append(made)
+        return made, True
+
+    def encode(self, image: Tensor, budget: Budget) -> Message:
+        """See `semcom.contracts.System`."""
+        return self.encoding(budget)[0].message
+
+    def decode(self, received: ReceivedMessage) -> Reconstruction:
+        """See `semcom.contracts.System`."""
+        return _system(self.scene).decode(received)
+
+
+def _adapted_link(encoder: _Encoder, snr_db: float) -> Link:
+    scene = encoder.scene
+    parts.import_channel(scene.link)
+    return _link(mcs.adapted(scene.link, encoder, encoder.image, encoder.budget_on, snr_db), scene)
+
+
 def _encode(scene: Scene, image: Tensor, budget: Budget) -> Encoding:
     import torch
 
@@ -226,6 +273,8 @@ def _arrival(scene: Scene, photo: Photo, encoding: Encoding, received: ReceivedM
     counts |= {f"bits.{stream}": bits for stream, bits in encoding.bits.items()}
     for name, report in classes.items():
         counts |= {f"packets.{name}": report.packets, f"lost.{name}": report.lost}
+        if parts.adapts(scene.link) and hasattr(report, "mcs"):
+            counts[f"mcs.{name}"] = report.mcs
     # The report stays here: a decoder must depend on nothing but what arrived, or it could not be shared.
     arrived = replace(received, report=_NO_REPORT)
     return Arrival(received_key(scene, photo, arrived), arrived, counts)
@@ -259,8 +308,8 @@ def _system(scene: Scene) -> System:
     return _kept_system(scene.kind, canonical(scene.options), canonical(scene.made_with))
 
 
-def _link(scene: Scene) -> Link:
-    return _kept_link(canonical(scene.link), canonical(scene.made_with))
+def _link(link: Mapping[str, Any], scene: Scene) -> Link:
+    return _kept_link(canonical(link), canonical(scene.made_with))
 
 
 @lru_cache(maxsize=_PARTS_KEPT)
