@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,8 @@ from scipy.special import j0
 from torch import Tensor
 
 from channels.propagation.base import Statistics
+from channels.propagation.deepmimo import read_folder
+from channels.propagation.records import Records
 from channels.spec import ChannelSpec
 
 SHIPPED = "corridor.npz"
@@ -41,19 +42,6 @@ _FIRST_ZERO = 2.404825557695773
 _BEFORE = 16
 # Of the mean power-delay profile
 _PROFILE_BINS = 256
-
-
-@dataclass(frozen=True)
-class Records:
-    """What a file holds, as path gains."""
-
-    gains: NDArray[np.complex64]
-    """[records, rx, tx, paths, instants]."""
-    delays_s: NDArray[np.float64]
-    """[records, paths], the earliest of a record zero."""
-    step_s: float
-    bandwidth_hz: float = math.inf
-    """What was measured: beyond it nothing is known."""
 
 
 class CirDataset:
@@ -147,8 +135,6 @@ def read(file: Path | None) -> Records:
             return _records(dict(np.load(shipped)))
     try:
         if file.is_dir():
-            from channels.propagation.deepmimo import read_folder
-
             return read_folder(file)
         return _records(_arrays(file))
     except (OSError, KeyError, ValueError) as error:

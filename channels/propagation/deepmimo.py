@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from channels.propagation.dataset import Records
+from channels.propagation.records import Records
 
 _WANTED = ("power", "phase", "delay")
 

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from channels.propagation.base import ChannelModel, Statistics
-from channels.propagation.registry import Entry
-from channels.spec import ChannelSpec
+from channels.propagation.entry import Entry
 
 _METHODS = ("impulse_responses", "statistics")
 _READS = ("speed_kmh", "delay_spread_ns", "options")
@@ -48,10 +47,10 @@ def entry_of(name: str, found: Any) -> Entry:
 class _Checked:
     """Builds a model and looks at what it draws before a link relies on it."""
 
-    def __init__(self, name: str, build: Callable[[ChannelSpec], Any]) -> None:
+    def __init__(self, name: str, build: Callable[[Any], Any]) -> None:
         self._name, self._build = name, build
 
-    def __call__(self, spec: ChannelSpec) -> ChannelModel:
+    def __call__(self, spec: Any) -> ChannelModel:
         model = self._build(spec)
         missing = [method for method in _METHODS if not callable(getattr(model, method, None))]
         if missing:
@@ -65,7 +64,7 @@ class _Checked:
             return whole
         return _WithCorrelation(model)
 
-    def _check(self, model: Any, spec: ChannelSpec) -> None:
+    def _check(self, model: Any, spec: Any) -> None:
         gains, delays = model.impulse_responses(list(range(_CHECKED)), 2, 1e-3)
         statistics = model.statistics()
         wanted = (_CHECKED, spec.num_rx_antennas, spec.num_tx_antennas)

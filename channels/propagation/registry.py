@@ -14,45 +14,17 @@ A program adds one with `add`; a name `module:attribute` in a file is data, and 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from channels.propagation.base import ChannelModel
+from channels.propagation.entry import Entry
+
+__all__ = ["Entry", "add", "entry", "names"]
 
 GROUP = "semcom.channel_models"
 _ARRAYS = ("antenna_polarization", "antenna_pattern")
 _TR_38901 = "TR 38.901 Table 7.4.1-1"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A channel model before it is built."""
-
-    summary: str
-    """What it is, in a line."""
-    factory: str | Callable[[Any], ChannelModel]
-    """Called with the `ChannelSpec`; `module:attribute`, or the callable itself.
-
-    The spec's type isn't written here, because `channels.spec` asks this module what a model reads.
-    """
-    reads: tuple[str, ...] = ()
-    """Fields of `ChannelSpec` that change it, beside carrier and antennas; others get a warning."""
-    carrier_range_hz: tuple[float, float] = (0.5e9, 150e9)
-    carrier_source: str = ""
-    """Who says so."""
-
-    def build(self, spec: Any) -> ChannelModel:
-        """Build the model of a `ChannelSpec`."""
-        if not isinstance(self.factory, str):
-            return self.factory(spec)
-        module, _, attribute = self.factory.partition(":")
-        model: ChannelModel = getattr(import_module(module), attribute)(spec)
-        return model
 
 
 def _tdl(summary: str, *fields: str) -> Entry:

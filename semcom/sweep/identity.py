@@ -33,10 +33,23 @@ def made_with(kind: str, options: Mapping[str, Any], link: Mapping[str, Any]) ->
         found[path] = digest[:_SHOWN_DIGITS]
     for path, digest in parts.source_files("semcom.links", link["kind"]).items():
         found[path] = digest[:_SHOWN_DIGITS]
-    for path, digest in parts.channel_files(link).items():
+    for path, digest in channel_files(link).items():
         found[path] = digest[:_SHOWN_DIGITS]
     for name, value in _with_defaults(kind, options).items():
         found |= {f"{name} {path}": hash_of(path, name) for path in _paths(name, value)}
+    return found
+
+
+def channel_files(link: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 by name of what a resolved link's channel is made of beside semcom: own code, own data."""
+    if link["kind"] not in parts.CHANNEL_LINKS:
+        return {}
+    name, channel = parts.channel_model(link), link["channel"]
+    found = parts.source_files("semcom.channel_models", name or channel["model"])
+    of_model = {"cir": channel["dataset"]["file"], "rt": channel["ray_tracing"]["scene"]}
+    data = of_model.get(channel["model"])
+    if data is not None and (channel["model"] == "cir" or data.endswith(".xml")):
+        found[f"channel {data}"] = hash_of(data, "channel")
     return found
 
 

@@ -158,21 +158,6 @@ def source_files(group: str, name: str) -> dict[str, str]:
     return {} if module.partition(".")[0] in ("semcom", "channels") else imports.files_of(module)
 
 
-def channel_files(link: Mapping[str, Any]) -> dict[str, str]:
-    """SHA-256 by name of what a resolved link's channel is made of beside semcom: own code, own data."""
-    from semcom.sweep.identity import hash_of
-
-    if link["kind"] not in CHANNEL_LINKS:
-        return {}
-    name, channel = channel_model(link), link["channel"]
-    found = source_files("semcom.channel_models", name or channel["model"])
-    of_model = {"cir": channel["dataset"]["file"], "rt": channel["ray_tracing"]["scene"]}
-    data = of_model.get(channel["model"])
-    if data is not None and (channel["model"] == "cir" or data.endswith(".xml")):
-        found[f"channel {data}"] = hash_of(data, "channel")
-    return found
-
-
 def registered(group: str) -> dict[str, str]:
     """`module:attribute` by name of all that installed packages register."""
     return Registry("part", group, {}).places()
