@@ -10,7 +10,7 @@ the MCS decides what it costs; a budget in channel uses is spent on the bits tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,7 @@ picture rests on the other two."""
 REALISATIONS = 400
 """Enough to know a loss of 1 % to half a percent."""
 _AUTO = "auto"
+_CLASSES = tuple(p.value for p in Protection if p is not Protection.ANALOG)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Adapted:
         mcs: per class of the message; empty for values that are sent uncoded.
         expected_loss: per class the predicted share of packets lost, over the channel's realisations.
         reason: why these MCSs, in one sentence.
+        expected_quality: mean LPIPS, DISTS and PSNR that the sender expects, where it chose by that.
     """
 
     message: Message
@@ -90,6 +92,7 @@ class Adapted:
     mcs: Mapping[str, int]
     expected_loss: Mapping[str, float]
     reason: str
+    expected_quality: Mapping[str, float] = field(default_factory=dict)
 
 
 def adapt_message(
@@ -102,6 +105,8 @@ def adapt_message(
     realisations: int = REALISATIONS,
 ) -> Adapted:
     """Encodes a picture and chooses the MCS of each of its protection classes.
+
+    A system with a method `over_the_air` (`semcom.semantic`) says what to send for a budget in channel uses.
 
     Args:
         system: that sends.
@@ -119,6 +124,9 @@ def adapt_message(
     wish.check(spec)
     seeds = [derive(0, "adaptation", i) for i in range(realisations)]
     where = f"{spec.channel.model} at {snr_db:g} dB"
+    advised = _advised(system, image, spec, budget_on, snr_db, wish, seeds)
+    if advised is not None:
+        return advised
     sender = _Sender(system, image, spec, budget_on, snr_db, wish, seeds)
     message = sender.probe()
     if any(stream.protection is Protection.ANALOG for stream in message.streams):
@@ -132,6 +140,37 @@ def adapt_message(
     losses = sender.expected_losses(message, chosen)
     mcs = {name: chosen.classes[name].mcs for name in losses}
     return Adapted(message, chosen, mcs, losses, _reason(wish, losses, crowded, where))
+
+
+def _advised(
+    system: System,
+    image: Tensor,
+    spec: LinkSpec,
+    budget_on: Callable[[Link], Budget],
+    snr_db: float,
+    wish: McsWish,
+    seeds: Sequence[int],
+) -> Adapted | None:
+    """By the system's own choice; None where it has none, or none that fits."""
+    budget, over_the_air = budget_on(_link(spec)), getattr(system, "over_the_air", None)
+    if over_the_air is None or budget.unit != "channel uses":
+        return None
+    from semcom.chooser import Situation
+
+    height, width = image.shape[-2:]
+    known = Situation(spec, budget.limit, width, height, snr_db, seeds)
+    fixed = {name: index for name in _CLASSES if (index := wish.of(name)) is not None}
+    for choice, variant in over_the_air(known, fixed):
+        chosen = with_mcs(spec, choice.mcs) if choice.mcs else spec
+        try:
+            message = variant.encode(image, budget_on(_link(chosen)))
+        except BudgetError:
+            continue
+        losses = {} if not choice.mcs else expected_losses(message, chosen, snr_db, seeds)
+        mcs = {name: chosen.classes[name].mcs for name in losses}
+        reason = f"{choice} over {len(seeds)} fades of {spec.channel.model} at {snr_db:g} dB"
+        return Adapted(message, chosen, mcs, losses, reason, choice.expected)
+    return None
 
 
 class _Sender:
@@ -187,16 +226,8 @@ class _Sender:
         return self._system.encode(self._image, self._budget_on(_link(chosen))), chosen
 
     def expected_losses(self, message: Message, spec: LinkSpec) -> dict[str, float]:
-        """Per class the mean over its packets and the channel's realisations."""
-        from channels.links.abstraction import AbstractLink
-
-        sizes = packet_sizes(message)
-        losses = AbstractLink(spec).error_probabilities(sizes, self._snr_db, self._seeds)
-        classes = [name for name, _ in sizes]
-        return {
-            name: float(losses[:, [other == name for other in classes]].mean())
-            for name in dict.fromkeys(classes)
-        }
+        """See the function."""
+        return expected_losses(message, spec, self._snr_db, self._seeds)
 
     def _encoded(self, message: Message, spec: LinkSpec) -> Message:
         if not self._in_channel_uses:
@@ -220,7 +251,7 @@ class _Sender:
 
     def _stepped_down(self, spec: LinkSpec, losses: Mapping[str, float]) -> LinkSpec | None:
         """Where packets of mixed sizes lose more than their mean size does: the next safer MCS, if any."""
-        by_rate = _by_rate(spec)
+        by_rate = mcs_by_rate(spec)
         lower = {
             name: by_rate[by_rate.index(spec.classes[name].mcs) - 1]
             for name, loss in losses.items()
@@ -231,6 +262,20 @@ class _Sender:
         if not lower:
             return None
         return with_mcs(spec, {name: c.mcs for name, c in spec.classes.items()} | lower)
+
+
+def expected_losses(
+    message: Message, spec: LinkSpec, snr_db: float, seeds: Sequence[int]
+) -> dict[str, float]:
+    """Per class the mean over its packets and the channel's realisations."""
+    from channels.links.abstraction import AbstractLink
+
+    sizes = packet_sizes(message)
+    losses = AbstractLink(spec).error_probabilities(sizes, snr_db, seeds)
+    classes = [name for name, _ in sizes]
+    return {
+        name: float(losses[:, [other == name for other in classes]].mean()) for name in dict.fromkeys(classes)
+    }
 
 
 def target_bler(name: str) -> float:
@@ -287,7 +332,7 @@ def most_robust(
 
     For SNRs and budgets that leave no room for unequal protection.
     """
-    for index in _by_rate(spec):
+    for index in mcs_by_rate(spec):
         choice = dict.fromkeys(classes, index)
         if all_fit(with_mcs(spec, choice), messages, limits):
             break
@@ -309,7 +354,7 @@ def _reason(wish: McsWish, losses: Mapping[str, float], crowded: bool, where: st
     return f"{'; '.join(filter(None, (fastest, robust)))} ({where})"
 
 
-def _by_rate(spec: LinkSpec) -> list[int]:
+def mcs_by_rate(spec: LinkSpec) -> list[int]:
     """Indices of the MCS table, the most robust first."""
     from channels.coding.mcs import mcs, mcs_table_size
 

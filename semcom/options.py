@@ -157,7 +157,10 @@ class SemanticOptions(BaseModel):
         description="Of the sender's search: 0 sends what tables say, 1 tries settings (about 10 s), 2 "
         "shapes the picture for the receiver (minutes). A result is kept and not searched for again.",
     )
-    objective: Objective = Field(default="balanced", description="What efforts 1 and 2 ask for.")
+    objective: Objective = Field(
+        default="balanced",
+        description="What efforts 1 and 2, and the choice of what to send over a channel, ask for.",
+    )
     steps: int = Field(default=1, ge=1, le=MAX_STEPS, description="Steps of the diffusion decoder.")
     decoder_seed: int = Field(default=0, ge=0, description="Of the decoder's noise.")
     quantization: Quantization = Field(

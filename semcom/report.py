@@ -61,6 +61,7 @@ def write_report(
         **_made_by(system),
         "mcs_reason": adapted.reason,
         "expected_loss": dict(adapted.expected_loss),
+        "expected_quality": dict(adapted.expected_quality),
         "trials": None if trials is None else dict(trials),
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
+from semcom.air_quality import PART, AirQuality
+from semcom.chooser import BASE_BYTES, Choice, Situation, choices
 from semcom.contracts import Budget
 from semcom.message import Message, ReceivedMessage, Reconstruction
 from semcom.networks.captioner import Captioner
@@ -128,6 +130,32 @@ class SemanticSystem:
         coders = parts.tables, parts.stream_tables, parts.coder
         return Receiver(enhancer, decoder, transform, *coders, self.options, analog=reads_values)
 
+    def over_the_air(
+        self, known: Situation, fixed: Mapping[str, int]
+    ) -> Iterator[tuple[Choice, SemanticSystem]]:
+        """Ways to spend a budget in channel uses and what sends so, the best first (`semcom.chooser`).
+
+        Captions and pseudo-words that nobody asked for are left out: they win nothing at any rate. None where
+        the profile has no table to choose by.
+
+        Args:
+            known: of the channel.
+            fixed: MCSs that the user fixed: what has no MCS is no choice then.
+        """
+        if PART not in self.profile:
+            return
+        quality, asked = AirQuality.from_tensors(self.profile.tensors(PART)), self.options
+        bases = BASE_BYTES if asked.base == "auto" else (asked.base_bytes or 0,)
+        unasked = {"caption": "none", "num_words": 0}
+        plain = {name: value for name, value in unasked.items() if name not in asked.model_fields_set}
+        key = asked.objective, bases, repr(sorted(fixed.items())), repr(known)
+        if key not in self._parts.choices:  # the same for every picture of a size
+            self._parts.choices[key] = choices(quality, asked.objective, known, bases, fixed)
+        for choice in self._parts.choices[key]:
+            if asked.mode in ("auto", choice.mode) and not (choice.mode == "analog" and fixed):
+                digital = {} if asked.base == "off" else {"base": choice.base_bytes, "card": False}
+                yield choice, self.with_options(mode=choice.mode, **plain, **digital)
+
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """See `semcom.contracts.System`. An analog picture takes a budget in channel uses."""
         if self.options.mode == "analog":
@@ -146,6 +174,7 @@ class _Parts:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self._built: dict[object, Any] = {}
+        self.choices: dict[object, list[Choice]] = {}
 
     def check(self, options: SemanticOptions) -> None:
         """Raises `ProfileError` where the profile lacks what the options need."""

@@ -48,11 +48,15 @@ def thumbnail(picture: Tensor) -> Tensor:
     return F.avg_pool2d(picture, HCI_SCALE).clamp(0, 1)
 
 
+def information(error_variance: Tensor) -> Tensor:
+    """[B] bits that Gaussian values of unit energy carry when known to within mean-square errors [B,n]."""
+    return -error_variance.clamp(_SMALLEST_VARIANCE, 1).log2().sum(1) / 2
+
+
 def quality(error_variance: Tensor, num_pixels: int) -> Tensor:
     """What the enhancer is told instead of an AV1 quality: how much arrived.
 
-    The information of Gaussian values of unit energy known to within their errors, in bits a pixel, on a
-    logarithmic scale from 0 to 63.
+    The information of the values in bits a pixel, on a logarithmic scale from 0 to 63.
 
     Args:
         error_variance: [B,n], mean-square errors of the values that were sent; 1 where none was.
@@ -61,6 +65,5 @@ def quality(error_variance: Tensor, num_pixels: int) -> Tensor:
     Returns:
         [B] float.
     """
-    bits = -error_variance.clamp(_SMALLEST_VARIANCE, 1).log2().sum(1) / 2
-    octave = (bits / num_pixels).clamp_min(2.0**_FAINTEST).log2() - _FAINTEST
+    octave = (information(error_variance) / num_pixels).clamp_min(2.0**_FAINTEST).log2() - _FAINTEST
     return (MAX_QUALITY / _OCTAVES * octave).clamp(0, MAX_QUALITY)

@@ -1,0 +1,75 @@
+"""The sender's choice over fades, by a table made up so that the right answers are known."""
+
+import numpy as np
+import pytest
+
+from channels.spec import ChannelSpec, LinkSpec
+from semcom.air_quality import AirQuality
+from semcom.chooser import Situation, choices
+
+
+def table(analog_gain=0.0):
+    """LPIPS = DISTS from 0.8 (nothing) to 0.1, linear in the octaves of bits that arrive."""
+    bpp = 2.0 ** np.arange(-9, -1)
+    scores = np.linspace(0.5, 0.1, 8)
+    grey = np.array([0.9, 0.9, 10.0])
+
+    def rows(values):
+        return np.stack([values, values, 30 - 10 * values], 1)
+
+    return AirQuality(bpp, rows(scores), bpp, rows(scores + 0.1 - analog_gain), grey)
+
+
+def choose(snr_db, limit=3072, model="tdl-a", quality=None, objective="dists", **wishes):
+    spec = LinkSpec(channel=ChannelSpec(model=model), mcs_table=3)
+    known = Situation(spec, limit, 768, 512, snr_db, range(16))
+    return choices(quality or table(), objective, known, **wishes)
+
+
+def test_more_is_expected_of_better_channels_and_of_larger_budgets():
+    by_snr = [choose(snr_db)[0].loss for snr_db in (-5.0, 0.0, 5.0, 10.0, 20.0)]
+    by_limit = [choose(5.0, limit)[0].loss for limit in (3072, 6144, 12288)]
+    assert by_snr == sorted(by_snr, reverse=True)
+    assert by_limit == sorted(by_limit, reverse=True)
+
+
+def test_values_where_packets_are_lost_and_packets_where_they_are_not():
+    assert choose(-5.0)[0].mode == "analog"
+    assert choose(20.0, 12288)[0].mode == "digital"
+
+
+def test_the_base_picture_pays_where_the_hci_is_at_risk_and_only_there():
+    fading, steady = (choose(5.0, 12288, model, table(-1.0))[0] for model in ("tdl-a", "awgn"))
+    assert fading.base_bytes > 0 == steady.base_bytes
+    without = choose(5.0, 12288, "tdl-a", table(-1.0), base_bytes=(0,))[0]
+    assert fading.loss < without.loss
+
+
+def test_the_header_is_better_protected_than_the_hci():
+    mcs = choose(10.0, 12288, quality=table(-1.0))[0].mcs
+    assert mcs["critical"] < mcs["base"]
+
+
+def test_fixed_schemes_are_kept():
+    (digital,) = (c for c in choose(10.0, fixed={"critical": 3, "base": 9}) if c.mode == "digital")
+    assert digital.mcs == {"critical": 3, "base": 9, "detail": 9}
+
+
+@pytest.mark.parametrize("objective", ["dists", "lpips", "psnr", "balanced"])
+def test_what_is_expected_is_between_everything_and_nothing(objective):
+    for choice in choose(0.0, objective=objective):
+        assert 0.1 < choice.expected["lpips"] < 0.9
+        assert choice.expected["psnr"] == pytest.approx(30 - 10 * choice.expected["lpips"], abs=11)
+
+
+def test_nothing_fits_where_nothing_fits():
+    assert choose(20.0, 40) == []
+
+
+def test_rates_are_read_in_octaves():
+    quality = table()
+    assert quality.of_analog(2.0**-5.5)[0] == pytest.approx(
+        quality.of_analog(2.0 ** np.array([-6.0, -5.0])).mean(0)[0]
+    )
+    assert np.allclose(quality.of_digital(1e-6), quality.grey)
+    assert quality.of_digital(2.0**-10)[0] > quality.of_digital(2.0**-9)[0]
