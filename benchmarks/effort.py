@@ -24,7 +24,7 @@ from statistics import mean
 from typing import Any
 
 import torch
-from PIL import Image
+from torchvision.transforms.functional import center_crop
 
 from semcom.contracts import Budget
 from semcom.intervals import half_width
@@ -36,9 +36,9 @@ from semcom.metrics.psnr import psnr
 from semcom.packets import bpp
 from semcom.picture import images
 from semcom.picture.grid import CELL
-from semcom.picture.pixels import to_pixels
 from semcom.provenance import git_commit, provenance
 from semcom.semantic import SemanticSystem
+from semcom.sheet import contact_sheet
 from semcom.transmitter.objective import excess
 from semcom.transmitter.search import STEPS
 
@@ -105,13 +105,12 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def sheet(pictures: list[tuple[torch.Tensor, ...]], file: Path) -> None:
     """One row a picture: original, effort 0, effort 2; the middle at full size."""
     width, height = _CROP
-    page = Image.new("RGB", (3 * width, len(pictures) * height), "white")
-    for y, row in enumerate(pictures):
-        for x, picture in enumerate(row):
-            whole = Image.fromarray(to_pixels(picture))
-            left, top = (whole.width - width) // 2, (whole.height - height) // 2
-            page.paste(whole.crop((left, top, left + width, top + height)), (x * width, y * height))
-    page.save(file, quality=90)
+    titles = ("original", "effort 0", "effort 2")
+    rows = [
+        [(title, center_crop(picture, [height, width])) for title, picture in zip(titles, row, strict=True)]
+        for row in pictures
+    ]
+    contact_sheet(rows, _CROP).save(file, quality=90)
 
 
 @contextmanager

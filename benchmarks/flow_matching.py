@@ -23,7 +23,7 @@ from flow_stage import FlowStage
 
 from semcom.provenance import provenance
 from semcom.train.loop import Trained, run
-from semcom.train.stages.decoder import DecoderStage, surroundings
+from semcom.train.stages.decoder import DecoderStage, frozen_parts
 from semcom.train.training_run import TrainingRun
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,12 +34,12 @@ ARMS = {"scratch": 0.0, "flow": 1 / 3}  # share of the minutes
 def train(arm: str, wanted: TrainingRun, threads: int) -> dict[str, Any]:
     """One arm: how long it trained, and what it reaches on the validation split."""
     torch.set_num_threads(threads)
-    around = surroundings(wanted)
+    frozen = frozen_parts(wanted)
     row: dict[str, Any] = {"arm": arm, "minutes": wanted.minutes}
-    decoder = DecoderStage(around)
+    decoder = DecoderStage(frozen)
     pretraining = ARMS[arm] * wanted.minutes
     if pretraining:
-        flow = FlowStage(around)
+        flow = FlowStage(frozen)
         trained = run(flow, wanted.folder / arm / "flow", pretraining, wanted.seed, resume=True)
         row["flow"] = summary(trained, flow.batch_size)
         untrained = decoder.model.state_dict()

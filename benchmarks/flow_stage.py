@@ -17,21 +17,21 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
-from semcom.networks.mgdd import Guidance, Said, to_diffusion
+from semcom.networks.mgdd import Guidance, TextCondition, to_diffusion
 from semcom.picture.pixels import to_tensor
 from semcom.receiver.concealment import GREY
 from semcom.streams.coding.fsq import LEVELS
 from semcom.train.data.crops import CROP
-from semcom.train.data.decoder_data import GuidedCrops
-from semcom.train.stages.decoder import NOISIEST, Guided, Surroundings
+from semcom.train.data.decoder_data import ConditionedCrops
+from semcom.train.stages.decoder import NOISIEST, DecoderWithWords, FrozenParts
 
 _SPREAD = 0.5  # residuals of a grey picture are four times as strong as those of a restored one
 _CLEAREST = 0.95  # the velocity of a nearly finished picture is not asked for: its error is divided by 1 - t
 _VALIDATION_SAMPLES = 64
 
 
-class CaptionedPhotos(GuidedCrops):
-    """Whole photographs at 128² with their captions; arguments as of `GuidedCrops`."""
+class CaptionedPhotos(ConditionedCrops):
+    """Whole photographs at 128² with their captions; arguments as of `ConditionedCrops`."""
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """`target` [3,128,128] in [0,1] and `text` [40] token ids, zero for none."""
@@ -45,7 +45,7 @@ class FlowStage:
     """See the module docstring.
 
     Args:
-        around: photographs and vocabulary.
+        frozen: photographs and vocabulary.
     """
 
     name = "flow"
@@ -53,28 +53,28 @@ class FlowStage:
     learning_rate = 4e-4
     ema_decay = 0.99
 
-    def __init__(self, around: Surroundings) -> None:
-        self.around = around
+    def __init__(self, frozen: FrozenParts) -> None:
+        self.frozen = frozen
         torch.manual_seed(0)  # of the initial weights
-        self.guided = Guided(len(around.vocabulary)).to(memory_format=torch.channels_last)
-        self.model: nn.Module = self.guided
+        self.with_words = DecoderWithWords(len(frozen.vocabulary)).to(memory_format=torch.channels_last)
+        self.model: nn.Module = self.with_words
 
     def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
         """Photographs and captions."""
-        around = self.around
-        return CaptionedPhotos(around.photos, around.vocabulary, around.extractor, seed)
+        frozen = self.frozen
+        return CaptionedPhotos(frozen.photos, frozen.vocabulary, frozen.extractor, seed)
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """Squared error of the velocity at times of a logit-normal distribution (arXiv 2403.03206)."""
         time = torch.sigmoid(torch.randn(len(batch["target"])))
-        return {"velocity": self._error(self.guided, batch, time)}
+        return {"velocity": self._error(self.with_words, batch, time)}
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Velocity error on 64 fixed validation photographs at four times, with and without captions."""
-        assert isinstance(model, Guided)
-        around, size = self.around, self.batch_size
-        samples = CaptionedPhotos(around.validation, around.vocabulary, around.extractor, seed=1)
+        assert isinstance(model, DecoderWithWords)
+        frozen, size = self.frozen, self.batch_size
+        samples = CaptionedPhotos(frozen.validation, frozen.vocabulary, frozen.extractor, seed=1)
         totals = {"velocity": 0.0, "velocity_without_caption": 0.0}
         starts = range(0, _VALIDATION_SAMPLES, size)
         for start in starts:
@@ -86,7 +86,7 @@ class FlowStage:
                 totals[name] += error.item() / len(starts)
         return totals
 
-    def _error(self, model: Guided, batch: Mapping[str, Tensor], time: Tensor) -> Tensor:
+    def _error(self, model: DecoderWithWords, batch: Mapping[str, Tensor], time: Tensor) -> Tensor:
         clean = _SPREAD * to_diffusion(batch["target"] - GREY)
         noise, t = torch.randn_like(clean), time.view(-1, 1, 1, 1)
         grey = torch.full_like(batch["target"], GREY)
@@ -102,4 +102,4 @@ class FlowStage:
 def _caption_only(text: Tensor, grey: Tensor) -> Guidance:
     """Guidance of which everything but the caption is missing."""
     count = len(text)
-    return Said(text, torch.zeros(count, 0, len(LEVELS)), torch.zeros(count)).about_nothing(grey)
+    return TextCondition(text, torch.zeros(count, 0, len(LEVELS)), torch.zeros(count)).about_nothing(grey)

@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from PIL import Image
 from rich.progress import track
 
 from semcom.contracts import Budget
@@ -28,8 +27,8 @@ from semcom.metrics.ms_ssim import ms_ssim
 from semcom.metrics.psnr import psnr
 from semcom.packets import bits_on_wire, bpp
 from semcom.picture import images
-from semcom.picture.pixels import to_pixels
 from semcom.provenance import provenance
+from semcom.sheet import contact_sheet
 from semcom.systems import build
 
 RESULTS = Path(__file__).parent / "results"
@@ -70,17 +69,6 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return out
 
 
-def contact_sheet(pictures: list[Any], file: Path) -> None:
-    """All pictures at half size, six a row."""
-    side, columns = (384, 256), 6
-    sheet = Image.new("RGB", (columns * side[0], -(-len(pictures) // columns) * side[1]), "white")
-    for i, picture in enumerate(pictures):
-        tile = Image.fromarray(to_pixels(picture))
-        tile.thumbnail(side, Image.Resampling.LANCZOS)
-        sheet.paste(tile, (i % columns * side[0], i // columns * side[1]))
-    sheet.save(file, quality=88)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -103,7 +91,9 @@ def main() -> None:
         results.append({"system": name, "num_images": len(rows)} | summarise(rows) | {"images": rows})
         sys.stdout.write(f"{name}: " + "  ".join(f"{m} {results[-1][m]:.4f}" for m in METRICS) + "\n")
         if name == "semantic":
-            contact_sheet(pictures, arguments.out.with_suffix(".jpg"))
+            cells = [(path.stem, picture) for path, picture in zip(paths, pictures, strict=True)]
+            rows_of_six = [cells[start : start + 6] for start in range(0, len(cells), 6)]
+            contact_sheet(rows_of_six, (384, 256)).save(arguments.out.with_suffix(".jpg"), quality=88)
     document = {"command": "python " + " ".join(sys.argv), "results": results} | provenance()
     arguments.out.write_text(json.dumps(document, indent=1) + "\n")
 

@@ -32,6 +32,7 @@ from semcom.picture import images
 from semcom.picture.pixels import to_pixels
 from semcom.profile import Profile
 from semcom.provenance import provenance
+from semcom.sheet import contact_sheet
 from semcom.streams import mask as keymap
 from semcom.streams.tables import PART, StreamTables
 from semcom.systems import build
@@ -119,8 +120,9 @@ def kodak(models: Models, data: Path) -> dict[str, Any]:
                 "key_share": round(key_map.float().mean().item(), 4),
             }
         )
-        tiles.append(drawn(photo, key_map))
-    contact_sheet(tiles, RESULTS / "regions.jpg")
+        tiles.append((path.stem, drawn(photo, key_map)))
+    rows_of_six = [tiles[start : start + 6] for start in range(0, len(tiles), 6)]
+    contact_sheet(rows_of_six, (384, 256)).save(RESULTS / "regions.jpg", quality=85)
     return {
         "mask_bytes": mean(row["mask_bytes"] for row in rows),
         "key_share": round(mean(row["key_share"] for row in rows), 4),
@@ -211,16 +213,6 @@ def drawn(photo: Tensor, key_map: Tensor) -> Image.Image:
             edge |= inside & ~np.roll(inside, shift, axis)
     pixels[edge] = KEY_COLOUR
     return Image.fromarray(pixels.astype(np.uint8))
-
-
-def contact_sheet(tiles: list[Image.Image], file: Path) -> None:
-    """All pictures at half size, six a row."""
-    side, columns = (384, 256), 6
-    sheet = Image.new("RGB", (columns * side[0], -(-len(tiles) // columns) * side[1]), "white")
-    for i, tile in enumerate(tiles):
-        tile.thumbnail(side, Image.Resampling.LANCZOS)
-        sheet.paste(tile, (i % columns * side[0], i // columns * side[1]))
-    sheet.save(file, quality=85)
 
 
 PARTS: dict[str, Callable[[Models, Path], dict[str, Any]]] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 from semcom.adaptation import Adapted
@@ -23,14 +23,13 @@ from semcom.metrics.topk_agreement import topk_agreement
 from semcom.options import SemanticOptions
 from semcom.packets import bits_on_wire, bpp
 from semcom.picture import images
-from semcom.picture.pixels import to_pixels
 from semcom.profile import Profile
 from semcom.provenance import provenance
 from semcom.receiver.quantization import resolved
+from semcom.sheet import Cell, contact_sheet
 from semcom.systems import build
 
 _PANEL_WIDTH = 480  # pixels; a montage is for looking, not for measuring
-_CAPTION_HEIGHT, _GAP = 26, 6
 _RIVAL = "avif"
 _KEY_COLOUR = torch.tensor([1.0, 0.45, 0.1]).view(3, 1, 1)
 
@@ -126,10 +125,10 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
 def montage(photo: Tensor, result: Transmission, system: str, title: str) -> Image.Image:
     """Original, key regions if any, HCI, reconstruction, and an AVIF sent with the same number of bytes.
 
-    Under each picture that stands for the original are its bits per pixel and its PSNR.
+    Above each picture that stands for the original are its bits per pixel and its PSNR.
     """
     reconstruction, rate = result.reconstruction, bpp(result.message)
-    panels = [("original", photo)]
+    panels: list[Cell] = [("original", photo)]
     if reconstruction.key_mask is not None and bool(reconstruction.key_mask.any()):
         panels.append(("key regions", _tinted(photo, reconstruction.key_mask)))
     if "hci" in reconstruction.parts:
@@ -138,7 +137,10 @@ def montage(photo: Tensor, result: Transmission, system: str, title: str) -> Ima
     rival = None if system == _RIVAL else _rival_of_same_size(photo, result)
     if rival is not None:
         panels.append((_figures(f"{_RIVAL.upper()} without loss", *rival, photo), rival[1]))
-    return _grid(panels, photo.shape[-1] / photo.shape[-2], title)
+    columns = len(panels) if len(panels) <= 3 else 2 if len(panels) == 4 else 3  # as full as can be
+    rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    height = max(1, round(_PANEL_WIDTH * photo.shape[-2] / photo.shape[-1]))
+    return contact_sheet(rows, (_PANEL_WIDTH, height), font_size=16, heading=title)
 
 
 def _figures(name: str, rate: float, picture: Tensor, photo: Tensor) -> str:
@@ -189,20 +191,3 @@ def _tinted(photo: Tensor, key_mask: Tensor) -> Tensor:
     cells = key_mask.float()[None, None]
     mask = F.interpolate(cells, scale_factor=16)[0, :, : photo.shape[-2], : photo.shape[-1]]
     return photo * (1 - 0.45 * mask) + 0.45 * mask * _KEY_COLOUR
-
-
-def _grid(panels: list[tuple[str, Tensor]], aspect: float, title: str) -> Image.Image:
-    """Panels in rows of at most three, all full, each with its caption below."""
-    columns = len(panels) if len(panels) <= 3 else 2 if len(panels) == 4 else 3
-    height, rows = round(_PANEL_WIDTH / aspect), -(-len(panels) // columns)
-    cell = (_PANEL_WIDTH + _GAP, height + _CAPTION_HEIGHT + _GAP)
-    size = (columns * cell[0] + _GAP, rows * cell[1] + _GAP + _CAPTION_HEIGHT)
-    sheet = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
-    draw.text((_GAP, 3), title, fill="black", font=font)
-    for index, (caption, picture) in enumerate(panels):
-        x, y = _GAP + index % columns * cell[0], _CAPTION_HEIGHT + _GAP + index // columns * cell[1]
-        panel = Image.fromarray(to_pixels(picture)).resize((_PANEL_WIDTH, height), Image.Resampling.LANCZOS)
-        sheet.paste(panel, (x, y))
-        draw.text((x, y + height + 3), caption, fill="black", font=font)
-    return sheet

@@ -19,7 +19,10 @@ _GAP = 6
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[Cell]], tile: tuple[int, int] = (288, 216), font_size: int = 11
+    rows: Sequence[Sequence[Cell]],
+    tile: tuple[int, int] = (288, 216),
+    font_size: int = 11,
+    heading: str = "",
 ) -> Image.Image:
     """Pictures in rows.
 
@@ -27,15 +30,17 @@ def contact_sheet(
         rows: of cells; they need not be equally long.
         tile: width and height in pixels into which every picture is fitted, its shape kept.
         font_size: of titles, in pixels.
+        heading: of the whole sheet.
     """
     font, caption = ImageFont.load_default(font_size), font_size + 5
     width, height = tile[0] + _GAP, tile[1] + caption + _GAP
-    columns = max(map(len, rows))
-    sheet = Image.new("RGB", (columns * width + _GAP, len(rows) * height + _GAP), "white")
+    columns, top = max(map(len, rows)), _GAP + (caption if heading else 0)
+    sheet = Image.new("RGB", (columns * width + _GAP, len(rows) * height + top), "white")
     draw = ImageDraw.Draw(sheet)
+    draw.text((_GAP, _GAP // 2), heading, fill="black", font=font)
     for line, row in enumerate(rows):
         for column, (title, picture) in enumerate(row):
-            x, y = _GAP + column * width, _GAP + line * height
+            x, y = _GAP + column * width, top + line * height
             draw.text((x, y), title, fill="black", font=font)
             if picture is not None:
                 fitted = _fitted(_opened(picture), tile)

@@ -18,6 +18,7 @@ from semcom.networks.key_transform import PLANES as KEY_PLANES
 from semcom.networks.rrdb import SCALE, RRDBNet
 from semcom.picture.texture import PLANES as TEXTURE_PLANES
 
+_ALWAYS_THERE = 3 + 1 + 1  # colours, quality, where key latents arrived
 _MARGIN = 8  # HCI pixels of context around a tile
 _RIM = 2  # reflected around the picture: hides the zero padding of the convolutions
 _TILE = 192  # HCI pixels: a 768×512 picture in one piece; bounds memory at any size
@@ -33,7 +34,7 @@ class Enhancer(nn.Module):
     def __init__(self, num_blocks: int = 12) -> None:
         super().__init__()
         told = KEY_PLANES + TEXTURE_PLANES
-        self.trunk = RRDBNet(num_blocks, in_channels=5 + told, amplifiers=told)
+        self.trunk = RRDBNet(num_blocks, in_channels=_ALWAYS_THERE + told, amplifiers=told)
 
     def forward(self, hci: Tensor, quality: Tensor, detail: Tensor, texture: Tensor) -> Tensor:
         """One tile or crop.

@@ -33,13 +33,16 @@ PATCH = 8
 _PATCH_VALUES = 3 * PATCH**2
 _RESIDUAL_GAIN = 8.0  # residuals are about an eighth of a unit strong; diffusion wants unit strength
 TEXT_TOKENS = 40
+_UP = 2  # each step from an eighth to full size, and from the HCI to an eighth
+_FEATURES = 64  # at a quarter of the size
+_MAPS = 1 + LATENTS + 1 + 1 + 2  # planes of `Guidance.maps`
 _TILE = 1024  # pixels; bounds memory and the cost of attention at any picture size
 _OVERLAP = 128  # pixels that neighbouring tiles share and fade across
 _STRIDE = 32  # of the UNet's coarsest scale
 
 
 @dataclass(frozen=True)
-class Said:
+class TextCondition:
     """What words say of pictures.
 
     Attributes:
@@ -56,7 +59,7 @@ class Said:
         """With all that has a place in the picture; see `Guidance`."""
         rows, columns = key_map.shape[-2:]
         return Guidance(
-            said=self,
+            text_condition=self,
             hci=hci,
             has_hci=torch.ones_like(key_map, dtype=hci.dtype),
             latents=latents,
@@ -80,7 +83,7 @@ class Guidance:
     """What the decoder knows besides x0; every part may be missing, and was in training.
 
     Attributes:
-        said: caption and pseudo-words.
+        text_condition: caption and pseudo-words.
         hci: [B,3,H/4,W/4] in [0,1], zero where `has_hci` is 0.
         has_hci: [B,1,H/16,W/16] 1 or 0, the same everywhere in a picture.
         latents: [B,32,H/16,W/16] key latents, zero where none arrived.
@@ -88,7 +91,7 @@ class Guidance:
         places: [B,2,H/16,W/16] row and column in the whole picture, -1 to 1: pseudo-words speak of places.
     """
 
-    said: Said
+    text_condition: TextCondition
     hci: Tensor
     has_hci: Tensor
     latents: Tensor
@@ -134,13 +137,13 @@ class MultimodalDecoder(nn.Module):
         }
         self.unet = UNet2DConditionModel(
             in_channels=2 * _PATCH_VALUES,
-            out_channels=4 * 64,
+            out_channels=_FEATURES * _UP**2,
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
             **shared,
         )
         self.control = ControlNetModel(
             in_channels=2 * _PATCH_VALUES,
-            conditioning_channels=4 * 3 + LATENTS + 5,
+            conditioning_channels=3 * _UP**2 + _MAPS,
             conditioning_embedding_out_channels=(widths[0],),
             **shared,
         )
@@ -158,9 +161,9 @@ class MultimodalDecoder(nn.Module):
         )
         self.reader = PseudoWordReader(token_width)
         self.missing = nn.Parameter(torch.randn(2, token_width) / 8)  # no caption, no pseudo-words
-        self.at_quarter = nn.Conv2d(64, 64, 3, padding=1)
-        self.at_half = nn.Conv2d(16, 32, 3, padding=1)
-        self.rgb = nn.Conv2d(32, 12, 3, padding=1)
+        self.at_quarter = nn.Conv2d(_FEATURES, _FEATURES, 3, padding=1)
+        self.at_half = nn.Conv2d(_FEATURES // _UP**2, 32, 3, padding=1)
+        self.rgb = nn.Conv2d(32, 3 * _UP**2, 3, padding=1)
         nn.init.zeros_(self.rgb.weight)
         nn.init.zeros_(self.rgb.bias)  # type: ignore[arg-type]
 
@@ -177,7 +180,7 @@ class MultimodalDecoder(nn.Module):
             [B,3,H,W] to be added to x0; not clipped.
         """
         precision = self.rgb.weight.dtype
-        tokens = self._tokens(guidance.said)
+        tokens = self._tokens(guidance.text_condition)
         sample = torch.cat((noisy, 2 * F.pixel_unshuffle(x0, PATCH) - 1), 1).to(precision)
         down, middle = self.control(
             sample, level, tokens, controlnet_cond=self._condition(guidance).to(precision), return_dict=False
@@ -190,26 +193,26 @@ class MultimodalDecoder(nn.Module):
             mid_block_additional_residual=middle,
             return_dict=False,
         )
-        y = F.silu(self.at_quarter(F.pixel_shuffle(features, 2)))
-        y = F.silu(self.at_half(F.pixel_shuffle(y, 2)))
-        return F.pixel_shuffle(self.rgb(y), 2).float()
+        y = F.silu(self.at_quarter(F.pixel_shuffle(features, _UP)))
+        y = F.silu(self.at_half(F.pixel_shuffle(y, _UP)))
+        return F.pixel_shuffle(self.rgb(y), _UP).float()
 
     def _condition(self, guidance: Guidance) -> Tensor:
         """[B,49,H/8,W/8]: all that has a place in the picture."""
         maps = guidance.maps
         cells = torch.cat([maps.pop("latents") / 4, *maps.values()], 1)
-        return torch.cat((F.pixel_unshuffle(guidance.hci, 2), F.interpolate(cells, scale_factor=2.0)), 1)
+        return torch.cat((F.pixel_unshuffle(guidance.hci, _UP), F.interpolate(cells, scale_factor=2.0)), 1)
 
-    def _tokens(self, said: Said) -> Tensor:
+    def _tokens(self, text_condition: TextCondition) -> Tensor:
         """[B,40+max(N,1),token_width]: a learned token stands in for what is missing."""
         none, no_words = self.missing
-        has_text = (said.text != 0).any(1)
-        text = self.text(input_ids=said.text).last_hidden_state
+        has_text = (text_condition.text != 0).any(1)
+        text = self.text(input_ids=text_condition.text).last_hidden_state
         text = torch.where(has_text.view(-1, 1, 1), text, none)
-        if said.words.shape[1] == 0:
+        if text_condition.words.shape[1] == 0:
             return torch.cat((text, no_words.expand(len(text), 1, -1)), 1)
-        words = self.reader(said.words.to(none.dtype))
-        return torch.cat((text, torch.where(said.has_words.view(-1, 1, 1) > 0, words, no_words)), 1)
+        words = self.reader(text_condition.words.to(none.dtype))
+        return torch.cat((text, torch.where(text_condition.has_words.view(-1, 1, 1) > 0, words, no_words)), 1)
 
 
 def caption_tokens(vocabulary: Vocabulary, caption: str) -> Tensor:
@@ -290,7 +293,7 @@ def _pad_to_stride(x0: Tensor, guidance: Guidance) -> tuple[Tensor, Guidance]:
     maps = {name: padded(value, CELL) for name, value in guidance.maps.items()}
     for name in ("latents", "key_map", "arrived"):
         maps[name] = F.pad(getattr(guidance, name), (0, right // CELL, 0, below // CELL))
-    return padded(x0, 1), Guidance(guidance.said, padded(guidance.hci, HCI_SCALE), **maps)
+    return padded(x0, 1), Guidance(guidance.text_condition, padded(guidance.hci, HCI_SCALE), **maps)
 
 
 def _spans(length: int) -> list[tuple[int, int]]:
@@ -305,7 +308,7 @@ def _cut(x: Tensor, rows: tuple[int, int], columns: tuple[int, int], scale: int)
 
 def _cut_guidance(guidance: Guidance, rows: tuple[int, int], columns: tuple[int, int]) -> Guidance:
     maps = {name: _cut(value, rows, columns, CELL) for name, value in guidance.maps.items()}
-    return Guidance(guidance.said, _cut(guidance.hci, rows, columns, HCI_SCALE), **maps)
+    return Guidance(guidance.text_condition, _cut(guidance.hci, rows, columns, HCI_SCALE), **maps)
 
 
 def _ramp(span: tuple[int, int], length: int) -> Tensor:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 SLOPE = 0.2
 """Of the leaky ReLUs."""
+CHANNELS, GROWTH = 64, 32
+"""Width of the features, and what each dense layer adds."""
 RESIDUAL_SCALE = 0.2
 """Of what a block adds to its input."""
 SCALE = 4
@@ -120,8 +122,8 @@ class RRDBNet(nn.Module):
         num_blocks: int = 12,
         in_channels: int = 3,
         amplifiers: int = 0,
-        channels: int = 64,
-        growth: int = 32,
+        channels: int = CHANNELS,
+        growth: int = GROWTH,
     ) -> None:
         super().__init__()
         self.conv_first = nn.Conv2d(in_channels, channels, 3, padding=1)

@@ -25,7 +25,7 @@ from semcom.networks.deepjscc import DeepJSCC
 from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import PLANES as KEY_PLANES
 from semcom.networks.key_transform import KeyTransform
-from semcom.networks.mgdd import MultimodalDecoder, Said, caption_tokens, denoise
+from semcom.networks.mgdd import MultimodalDecoder, TextCondition, caption_tokens, denoise
 from semcom.options import SemanticOptions
 from semcom.picture import grain, texture
 from semcom.picture.grid import key_grid, padded_size
@@ -115,7 +115,7 @@ class Receiver:
             with clock("decode"):
                 seed = self.options.decoder_seed
                 cells = torch.zeros_like(arrived) if key_map is None else key_map
-                guidance = self._said(text, spw).about(
+                guidance = self._text_condition(text, spw).about(
                     source, latents[None], cells[None, None], arrived[None, None]
                 )
                 image = denoise(self.decoder, x0[None], guidance, self.options.steps, seed)[0]
@@ -169,8 +169,8 @@ class Receiver:
         found = arrivals.read(texture_stream.STREAM, planes)
         return torch.zeros(texture.PLANES, *thumb.shape[-2:]) if found is None else found
 
-    def _said(self, text: str | None, spw: Tensor | None) -> Said:
-        return Said(
+    def _text_condition(self, text: str | None, spw: Tensor | None) -> TextCondition:
+        return TextCondition(
             text=caption_tokens(self.captions.vocabulary, text or "")[None],
             words=torch.zeros(1, 0, len(LEVELS)) if spw is None else spw,
             has_words=torch.full((1,), float(spw is not None)),

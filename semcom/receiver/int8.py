@@ -28,7 +28,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semcom.networks.enhancer import Enhancer
-from semcom.networks.rrdb import RESIDUAL_SCALE, RRDB, SLOPE, DenseBlock, NearestUpConv, RRDBNet
+from semcom.networks.rrdb import (
+    CHANNELS,
+    GROWTH,
+    RESIDUAL_SCALE,
+    RRDB,
+    SLOPE,
+    DenseBlock,
+    NearestUpConv,
+    RRDBNet,
+)
 from semcom.receiver.fixed_point import FixedPointConv
 from semcom.receiver.integer_conv import IntegerConv
 
@@ -239,7 +248,7 @@ def observe(enhancer: Enhancer, crops: Sequence[tuple[Tensor, Tensor, Tensor, Te
 
     Args:
         enhancer: trained, float32.
-        crops: what the enhancer takes: (hci [1,3,h,w], quality [1], detail [1,1,h,w],
+        crops: what the enhancer takes: (hci [1,3,h,w], quality [1], detail [1,9,h,w],
             texture [1,3,h,w]).
 
     Returns:
@@ -249,7 +258,7 @@ def observe(enhancer: Enhancer, crops: Sequence[tuple[Tensor, Tensor, Tensor, Te
     seen: dict[nn.Module, Tensor] = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        segments = inputs[0].split([64, *[32] * ((inputs[0].shape[1] - 64) // 32)], 1)
+        segments = inputs[0].split([CHANNELS, *[GROWTH] * ((inputs[0].shape[1] - CHANNELS) // GROWTH)], 1)
         spans = torch.stack([_span(segment) for segment in segments])
         before = seen.get(module, spans)
         seen[module] = torch.stack(

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from semcom.networks import mgdd as decoder_module
-from semcom.networks.mgdd import Guidance, MultimodalDecoder, Said, denoise, places, schedule, to_diffusion
+from semcom.networks.mgdd import (
+    Guidance,
+    MultimodalDecoder,
+    TextCondition,
+    denoise,
+    places,
+    schedule,
+    to_diffusion,
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +29,12 @@ def tiny() -> MultimodalDecoder:
 def guidance(height: int, width: int, num_words: int = 4) -> Guidance:
     generator = torch.Generator().manual_seed(1)
     rows, columns = height // 16, width // 16
-    said = Said(
+    text_condition = TextCondition(
         text=torch.arange(40)[None] % 7,
         words=torch.rand(1, num_words, 5, generator=generator),
         has_words=torch.ones(1),
     )
-    return said.about(
+    return text_condition.about(
         torch.rand(1, 3, height // 4, width // 4, generator=generator),
         torch.randint(-1, 2, (1, 32, rows, columns), generator=generator).float(),
         torch.ones(1, 1, rows, columns),
@@ -35,7 +43,7 @@ def guidance(height: int, width: int, num_words: int = 4) -> Guidance:
 
 
 def said_otherwise(known: Guidance, **changes: torch.Tensor) -> Guidance:
-    return replace(known, said=replace(known.said, **changes))
+    return replace(known, text_condition=replace(known.text_condition, **changes))
 
 
 def test_untrained_it_returns_x0():
@@ -93,7 +101,7 @@ def test_places_are_of_the_whole_picture_in_every_tile(monkeypatch):
 
 def test_a_lost_hci_is_said_to_be_missing():
     x0 = torch.rand(2, 3, 32, 64)
-    blind = guidance(32, 64).said.about_nothing(x0[:1])
+    blind = guidance(32, 64).text_condition.about_nothing(x0[:1])
     assert not blind.has_hci.any() and not blind.hci.any() and not blind.latents.any()
     assert blind.maps["places"].shape == (1, 2, 2, 4)
 

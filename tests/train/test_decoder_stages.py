@@ -22,7 +22,7 @@ from semcom.streams.caption import CaptionCoder
 from semcom.train import loop
 from semcom.train.adversary import Adversary, ProjectedHeads
 from semcom.train.data.crops import list_photos
-from semcom.train.data.decoder_data import BATCH, SCENES, GuidedCrops, is_scene
+from semcom.train.data.decoder_data import BATCH, SCENES, ConditionedCrops, is_scene
 from semcom.train.registry import run_stage
 from semcom.train.stages import decoder, joint, quantise
 from semcom.train.stages.channel import ChannelStage, erased
@@ -188,7 +188,7 @@ def test_a_batch_ends_in_scenes_and_words_come_with_features(photos):
     vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
     extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
     files = list_photos([photos])
-    samples = [GuidedCrops(files, vocabulary, extractor, seed=2)[i] for i in range(BATCH)]
+    samples = [ConditionedCrops(files, vocabulary, extractor, seed=2)[i] for i in range(BATCH)]
     for sample in samples:
         assert bool(sample["has_words"]) == bool(sample["features"].any())
     assert 0 < sum(sample["has_words"].item() for sample in samples) < BATCH
@@ -249,7 +249,7 @@ def flow_batch(count):
 
 def test_the_true_picture_has_no_velocity_error_and_grey_has_that_of_theory(wanted):
     """At t the velocity of a prediction that is off by d is off by d / (1 - t)."""
-    stage, batch = FlowStage(decoder.surroundings(wanted)), flow_batch(4)
+    stage, batch = FlowStage(decoder.frozen_parts(wanted)), flow_batch(4)
     truth, time = batch["target"] - 0.5, torch.full((4,), 0.5)
     exact = SimpleNamespace(decoder=lambda *_: truth)
     grey = SimpleNamespace(decoder=lambda *_: torch.zeros_like(truth))
@@ -259,8 +259,8 @@ def test_the_true_picture_has_no_velocity_error_and_grey_has_that_of_theory(want
 
 
 def test_flow_trains_the_unet_and_the_decoder_can_start_from_it(wanted):
-    around = decoder.surroundings(wanted)
-    stage = FlowStage(around)
+    frozen = decoder.frozen_parts(wanted)
+    stage = FlowStage(frozen)
     before = {name: value.clone() for name, value in stage.model.state_dict().items()}
     trained = loop.run(stage, wanted.folder, 3.0, 0, resume=False)
     after = trained.model.state_dict()
@@ -268,7 +268,7 @@ def test_flow_trains_the_unet_and_the_decoder_can_start_from_it(wanted):
     for layer in ("decoder.unet.conv_in.weight", "decoder.missing"):
         assert layer in moved
     assert trained.metrics.keys() == {"velocity", "velocity_without_caption"}
-    decoder.DecoderStage(around).model.load_state_dict(after)
+    decoder.DecoderStage(frozen).model.load_state_dict(after)
 
 
 def test_captioned_photos_are_whole(photos):

@@ -30,7 +30,7 @@ _CAPTION_RATE = 0.7
 _CROP_WORDS, _SCENE_WORDS = 0.25, 0.9  # rates; the features cost more than the rest of a sample together
 
 
-class GuidedCrops(KeyCrops):
+class ConditionedCrops(KeyCrops):
     """See the module docstring.
 
     Args:
@@ -38,7 +38,7 @@ class GuidedCrops(KeyCrops):
         vocabulary: of the captions.
         extractor: of the backbone's features.
         seed: of the run.
-        guided: every sample has its features, as evaluation needs it; otherwise some do.
+        with_words: every sample has its features, as evaluation needs it; otherwise some do.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class GuidedCrops(KeyCrops):
         vocabulary: Vocabulary,
         extractor: FeatureExtractor,
         seed: int,
-        guided: bool = False,
+        with_words: bool = False,
     ) -> None:
         super().__init__(photos, seed)
-        self.vocabulary, self.extractor, self.guided = vocabulary, extractor, guided
+        self.vocabulary, self.extractor, self.with_words = vocabulary, extractor, with_words
         self.captions = _captions({path.parent for path in photos})
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ class GuidedCrops(KeyCrops):
         photo, path = self._photo(rng)
         whole = to_tensor(np.asarray(photo))
         sketch = card.sketch(whole, (CROP, CROP))
-        has_words = self.guided or rng.random() < (_SCENE_WORDS if is_scene(index) else _CROP_WORDS)
+        has_words = self.with_words or rng.random() < (_SCENE_WORDS if is_scene(index) else _CROP_WORDS)
         nothing = torch.zeros(FEATURE_CHANNELS[-1], GRID, GRID)
         return (
             self._window(photo, rng)

@@ -17,7 +17,13 @@ from semcom.receiver import adapters
 from semcom.receiver.concealment import GREY
 from semcom.streams.key import PHASES
 from semcom.train.data.decoder_data import BATCH
-from semcom.train.stages.decoder import DecoderStage, Guided, Surroundings, guided_tensors, surroundings
+from semcom.train.stages.decoder import (
+    DecoderStage,
+    DecoderWithWords,
+    FrozenParts,
+    decoder_tensors,
+    frozen_parts,
+)
 from semcom.train.training_run import TrainingRun, card_of, train_stage
 
 RANK = 8
@@ -30,21 +36,21 @@ class ChannelStage(DecoderStage):
     """See the module docstring.
 
     Args:
-        around: frozen networks and photographs.
+        frozen: frozen networks and photographs.
         start: pseudo-words and decoder, kept frozen.
     """
 
     name = "channel"
     learning_rate = 2e-4
 
-    def __init__(self, around: Surroundings, start: Mapping[str, Tensor]) -> None:
-        super().__init__(around)
-        self.guided.load_state_dict(start)
-        self.guided.words.requires_grad_(False)
-        adapters.attach(self.guided.decoder, RANK)
+    def __init__(self, frozen: FrozenParts, start: Mapping[str, Tensor]) -> None:
+        super().__init__(frozen)
+        self.with_words.load_state_dict(start)
+        self.with_words.words.requires_grad_(False)
+        adapters.attach(self.with_words.decoder, RANK)
 
     def mixed(
-        self, model: Guided, batch: Mapping[str, Tensor], num_words: int
+        self, model: DecoderWithWords, batch: Mapping[str, Tensor], num_words: int
     ) -> tuple[Tensor, Tensor, Guidance]:
         """As `DecoderStage`, of what arrived."""
         return super().mixed(model, erased(batch), num_words)
@@ -80,13 +86,13 @@ def erased(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def train(wanted: TrainingRun) -> None:
     """Trains the part `decoder_adapters`."""
-    around = surroundings(wanted)
-    stage = ChannelStage(around, guided_tensors(Profile.open(wanted.profile)))
+    frozen = frozen_parts(wanted)
+    stage = ChannelStage(frozen, decoder_tensors(Profile.open(wanted.profile)))
     trained = train_stage(stage, wanted)
-    card = card_of(stage, trained, wanted, len(around.photos)) | {
+    card = card_of(stage, trained, wanted, len(frozen.photos)) | {
         "started_from": "nothing; beside the frozen part `decoder`",
         "losses": "LPIPS-Alex + L1 + DISTS (2 of 8), of samples that lost packets and were sent with noise",
         "rank": RANK,
     }
-    assert isinstance(trained.model, Guided)
+    assert isinstance(trained.model, DecoderWithWords)
     write_part(wanted.profile, "decoder_adapters", {}, adapters.tensors(trained.model.decoder), card)

@@ -22,13 +22,13 @@ from semcom.metrics.lpips import LPIPSNetwork
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import KeyTransform
-from semcom.networks.mgdd import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
+from semcom.networks.mgdd import Guidance, MultimodalDecoder, TextCondition, schedule, to_diffusion
 from semcom.networks.pseudo_words import PseudoWordEncoder
 from semcom.profile import Profile, write_part
 from semcom.receiver.int8 import with_int8_trunk
 from semcom.streams.caption import CaptionCoder
 from semcom.train.data.crops import list_photos
-from semcom.train.data.decoder_data import BATCH, SCENES, GuidedCrops
+from semcom.train.data.decoder_data import BATCH, SCENES, ConditionedCrops
 from semcom.train.stages.enhancer import refine, texture_planes
 from semcom.train.training_run import TrainingRun, card_of, train_stage
 from semcom.transmitter.features import FeatureExtractor
@@ -41,7 +41,7 @@ NOISIEST, _NOISIEST_SHARE = 999, 0.6
 _VALIDATION_SAMPLES = 64
 
 
-class Guided(nn.Module):
+class DecoderWithWords(nn.Module):
     """Both ends of the pseudo-words in one trainable model.
 
     Args:
@@ -54,7 +54,7 @@ class Guided(nn.Module):
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class FrozenParts:
     """What every stage of the decoder needs and leaves as it is.
 
     Attributes:
@@ -77,7 +77,7 @@ class DecoderStage:
     """See the module docstring.
 
     Args:
-        around: frozen networks and photographs.
+        frozen: frozen networks and photographs.
     """
 
     name = "decoder"
@@ -85,22 +85,22 @@ class DecoderStage:
     learning_rate = 4e-4
     ema_decay = 0.99
 
-    def __init__(self, around: Surroundings) -> None:
-        self.around, self.enhancer, self.transform = around, around.enhancer, around.transform
+    def __init__(self, frozen: FrozenParts) -> None:
+        self.frozen, self.enhancer, self.transform = frozen, frozen.enhancer, frozen.transform
         torch.manual_seed(0)  # of the initial weights
-        self.guided = Guided(len(around.vocabulary)).to(memory_format=torch.channels_last)
-        self.model: nn.Module = self.guided
+        self.with_words = DecoderWithWords(len(frozen.vocabulary)).to(memory_format=torch.channels_last)
+        self.model: nn.Module = self.with_words
         self.scheduler = schedule()
         self.lpips = LPIPSNetwork().to(memory_format=torch.channels_last)
         self.dists = DISTSNetwork().to(memory_format=torch.channels_last)
 
     def dataset(self, seed: int) -> Dataset[dict[str, Tensor]]:
         """Coded crops and their scenes."""
-        return GuidedCrops(self.around.photos, self.around.vocabulary, self.around.extractor, seed)
+        return ConditionedCrops(self.frozen.photos, self.frozen.vocabulary, self.frozen.extractor, seed)
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """DISTS is the dearest term, so a quarter of each batch pays for it."""
-        output, target, _ = self.reconstruct(self.guided, batch)
+        output, target, _ = self.reconstruct(self.with_words, batch)
         few = slice(0, _DISTS_SAMPLES)
         return {
             "lpips": self.lpips(output, target).mean(),
@@ -108,7 +108,9 @@ class DecoderStage:
             "dists": self.dists(output[few], target[few]).mean(),
         }
 
-    def reconstruct(self, model: Guided, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def reconstruct(
+        self, model: DecoderWithWords, batch: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures from a random noise level and number of words, targets and x0, [B,3,128,128] each."""
         num_words = _NUM_WORDS[int(torch.randint(len(_NUM_WORDS), ()))]
         x0, target, guidance = self.mixed(model, batch, num_words)
@@ -119,7 +121,7 @@ class DecoderStage:
         return x0 + model.decoder(noisy, level, x0, guidance), target, x0
 
     def mixed(
-        self, model: Guided, batch: Mapping[str, Tensor], num_words: int
+        self, model: DecoderWithWords, batch: Mapping[str, Tensor], num_words: int
     ) -> tuple[Tensor, Tensor, Guidance]:
         """x0 and target [B,3,128,128] and the guidance: the last samples of the batch are scenes."""
         crop = (torch.arange(BATCH) < CROPS).float()
@@ -132,8 +134,8 @@ class DecoderStage:
             x0 = torch.cat((restored, batch["scene_card"][CROPS:]))
             target = torch.cat((batch["target"][:CROPS], batch["scene"][CROPS:]))
         words = model.words.fsq(model.words(batch["features"], num_words))
-        said = Said(batch["text"], words, batch["has_words"])
-        present = said.about(hci * crop.view(-1, 1, 1, 1), latents, batch["key_map"], arrived)
+        text_condition = TextCondition(batch["text"], words, batch["has_words"])
+        present = text_condition.about(hci * crop.view(-1, 1, 1, 1), latents, batch["key_map"], arrived)
         guidance = replace(present, has_hci=present.has_hci * crop.view(-1, 1, 1, 1))
         return x0, target, guidance
 
@@ -143,8 +145,10 @@ class DecoderStage:
 
     def validation_batches(self, count: int) -> Iterator[dict[str, Tensor]]:
         """The first batches of the fixed validation split, every sample with its features."""
-        around = self.around
-        samples = GuidedCrops(around.validation, around.vocabulary, around.extractor, seed=1, guided=True)
+        frozen = self.frozen
+        samples = ConditionedCrops(
+            frozen.validation, frozen.vocabulary, frozen.extractor, seed=1, with_words=True
+        )
         for start in range(0, count * BATCH, BATCH):
             yield default_collate([samples[i] for i in range(start, start + BATCH)])
 
@@ -154,7 +158,7 @@ class DecoderStage:
 
         `colour_shift` is the largest mean error of a colour channel, in steps of 8 bits.
         """
-        assert isinstance(model, Guided)
+        assert isinstance(model, DecoderWithWords)
         rows: dict[str, list[Tensor]] = {}
         generator = torch.Generator().manual_seed(0)
         torch.manual_seed(0)  # of a stage's own randomness
@@ -187,14 +191,14 @@ class DecoderStage:
 
 def train(wanted: TrainingRun) -> None:
     """Trains the parts `decoder` and `pseudo_words`."""
-    around = surroundings(wanted)
-    stage = DecoderStage(around)
+    frozen = frozen_parts(wanted)
+    stage = DecoderStage(frozen)
     trained = train_stage(stage, wanted)
-    card = card_of(stage, trained, wanted, len(around.photos))
-    write_guided(wanted, trained.model, card | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"})
+    card = card_of(stage, trained, wanted, len(frozen.photos))
+    write_decoder(wanted, trained.model, card | {"losses": "LPIPS-Alex + L1 + DISTS (2 of 8)"})
 
 
-def surroundings(wanted: TrainingRun) -> Surroundings:
+def frozen_parts(wanted: TrainingRun) -> FrozenParts:
     """Frozen networks of the profile, and the photos, for stages of the decoder."""
     profile = Profile.open(wanted.profile)
     enhancer, transform = profile.build("enhancer", Enhancer), profile.build("key_transform", KeyTransform)
@@ -203,11 +207,11 @@ def surroundings(wanted: TrainingRun) -> Surroundings:
     vocabulary = CaptionCoder.from_tensors(profile.tensors("vocabulary")).vocabulary
     extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
     photos, validation = list_photos(wanted.data), list_photos(wanted.validation)
-    return Surroundings(photos, validation, enhancer, transform, vocabulary, extractor)
+    return FrozenParts(photos, validation, enhancer, transform, vocabulary, extractor)
 
 
-def guided_tensors(profile: Profile) -> dict[str, Tensor]:
-    """State of `Guided`."""
+def decoder_tensors(profile: Profile) -> dict[str, Tensor]:
+    """State of `DecoderWithWords`."""
     return {
         f"{name}.{key}": value
         for name, part in (("words", "pseudo_words"), ("decoder", "decoder"))
@@ -215,9 +219,9 @@ def guided_tensors(profile: Profile) -> dict[str, Tensor]:
     }
 
 
-def write_guided(wanted: TrainingRun, model: nn.Module, card: dict[str, Any]) -> None:
+def write_decoder(wanted: TrainingRun, model: nn.Module, card: dict[str, Any]) -> None:
     """Writes the parts `decoder` and `pseudo_words`."""
-    assert isinstance(model, Guided)
+    assert isinstance(model, DecoderWithWords)
     config = {"vocabulary": model.decoder.text.config.vocab_size}
     write_part(wanted.profile, "decoder", config, model.decoder.state_dict(), card)
     write_part(wanted.profile, "pseudo_words", {}, model.words.state_dict(), card)

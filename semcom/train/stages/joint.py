@@ -11,7 +11,7 @@ colour card, caption and pseudo-words the decoder draws a quarter-size picture, 
 judges. The receiver does not use what it draws: after 217 000 crops it answered every card with one
 pattern, which LPIPS and DISTS like and no eye does.
 Most steps stop at x0, to which MGDD adds little, and are faster. In the second half of a run many steps round
-the enhancer's activations as its eight-bit copy does (`as_integers`).
+the enhancer's activations as its eight-bit copy does (`fake_quantised`).
 Made for a GPU; on a CPU it is as slow as the stages `enhancer` and `decoder` together.
 """
 
@@ -35,7 +35,7 @@ from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.enhancer import Enhancer
 from semcom.networks.half import half_precision
 from semcom.networks.key_transform import LATENTS, USUAL_FINENESS, KeyTransform
-from semcom.networks.mgdd import Guidance, MultimodalDecoder, Said, schedule, to_diffusion
+from semcom.networks.mgdd import Guidance, MultimodalDecoder, TextCondition, schedule, to_diffusion
 from semcom.networks.pseudo_words import GRID, PseudoWordEncoder
 from semcom.picture import grain
 from semcom.profile import Profile, write_part
@@ -43,9 +43,9 @@ from semcom.receiver.concealment import GREY
 from semcom.receiver.int8 import observe
 from semcom.streams.caption import CaptionCoder
 from semcom.train.adversary import Adversary, ProjectedHeads, strength
-from semcom.train.as_integers import as_integers
 from semcom.train.data.crops import list_photos
 from semcom.train.data.joint_data import CUTS, JointCrops, expanded, tokens, written_captions
+from semcom.train.fake_quant import fake_quantised
 from semcom.train.stages.decoder import NOISIEST
 from semcom.train.stages.enhancer import JITTER, TEXTURE_LOST, any_fineness, refine, texture_planes
 from semcom.train.training_run import TrainingRun, card_of, train_stage
@@ -152,12 +152,14 @@ class JointStage:
         """Weighted terms of crops and scenes; see the module docstring."""
         sample = expanded(batch)
         num_words = _NUM_WORDS[int(torch.randint(len(_NUM_WORDS), ()))]
-        guided = bool(torch.rand(()) < _GUIDED_STEPS)
+        with_words = bool(torch.rand(()) < _GUIDED_STEPS)
         rounded = progress >= _INTEGERS_FROM and bool(torch.rand(()) < _INTEGER_STEPS)
-        as_run = as_integers(self.chain.enhancer, self._ranges_lately(sample)) if rounded else nullcontext()
+        as_run = (
+            fake_quantised(self.chain.enhancer, self._ranges_lately(sample)) if rounded else nullcontext()
+        )
         with half_precision(self.device), as_run:
-            terms = self._crops(sample, num_words if guided else None)
-            if guided and torch.rand(()) < _SCENE_STEPS:
+            terms = self._crops(sample, num_words if with_words else None)
+            if with_words and torch.rand(()) < _SCENE_STEPS:
                 terms |= self._scenes(sample, num_words, progress)
         return terms
 
@@ -182,11 +184,13 @@ class JointStage:
     def _crops(self, sample: Mapping[str, Tensor], num_words: int | None) -> dict[str, Tensor]:
         """Terms of crops; without MGDD where there is no number of words."""
         target = sample["target"].contiguous(memory_format=torch.channels_last)
-        said = None
+        condition = None
         if num_words is not None:
-            said = self._said(self.chain, target, _per_crop(sample["text"]), num_words, lost=True)
+            condition = self._text_condition(
+                self.chain, target, _per_crop(sample["text"]), num_words, lost=True
+            )
         steps = self.chain.transform(target, sample["hci"])
-        output = self._rebuilt(self.chain, sample, steps, said, any_fineness(), lost=True)
+        output = self._rebuilt(self.chain, sample, steps, condition, any_fineness(), lost=True)
         noisy = steps + torch.rand_like(steps) - 0.5
         bits = (self.chain.bits(noisy) * sample["key_map"]).sum() / target[:, :1].numel()
         return {
@@ -201,7 +205,7 @@ class JointStage:
         chain: Chain,
         sample: Mapping[str, Tensor],
         steps: Tensor,
-        said: Said | None,
+        condition: TextCondition | None,
         fineness: int = USUAL_FINENESS,
         *,
         lost: bool,
@@ -215,16 +219,16 @@ class JointStage:
         known = (_chance(target, 1 - TEXTURE_LOST) if lost else 1.0) * sample.get("texture", 1.0)
         fine = texture_planes(sample, JITTER if lost else 0.0) * known
         output = chain.enhancer(source, sample["quality"], detail, fine)
-        if said is not None:
-            guidance = said.about(source, latents, sample["key_map"], arrived)
+        if condition is not None:
+            guidance = condition.about(source, latents, sample["key_map"], arrived)
             output = output + self._residual(chain, output, target, guidance, lost)
         return grain.added(output, sample["noise"], torch.randn_like(output))
 
     def _scenes(self, sample: Mapping[str, Tensor], num_words: int, progress: float) -> dict[str, Tensor]:
         target = sample["scene"].contiguous(memory_format=torch.channels_last)
-        said = self._said(self.chain, target, sample["text"], num_words, lost=True)
+        condition = self._text_condition(self.chain, target, sample["text"], num_words, lost=True)
         x0 = GREY + (sample["scene_card"] - GREY) * _chance(target, 1 - _CARD_LOST)
-        output = x0 + self._residual(self.chain, x0, target, said.about_nothing(x0), lost=True)
+        output = x0 + self._residual(self.chain, x0, target, condition.about_nothing(x0), lost=True)
         maker, heads = self.adversary.losses(output, target, x0)
         error = output - target
         return {
@@ -244,14 +248,16 @@ class JointStage:
         noisy = self.scheduler.add_noise(clean, torch.randn_like(clean), cast(torch.IntTensor, level))
         return chain.decoder(noisy, level, x0, guidance)
 
-    def _said(self, chain: Chain, pictures: Tensor, text: Tensor, num_words: int, lost: bool) -> Said:
+    def _text_condition(
+        self, chain: Chain, pictures: Tensor, text: Tensor, num_words: int, lost: bool
+    ) -> TextCondition:
         with torch.no_grad():
             framed = F.interpolate(pictures, (FRAME, FRAME), mode="bilinear", antialias=True)
             features = F.adaptive_avg_pool2d(self.backbone.features(framed).stride32, (GRID, GRID))
         words = chain.words.fsq(chain.words(features, num_words).float())
         present = _chance(pictures, 1 - _TEXT_LOST if lost else 1.0).view(-1, 1)
         has_words = _chance(pictures, 1 - _WORDS_LOST if lost else 1.0).view(-1)
-        return Said(text * present.long(), words, has_words)
+        return TextCondition(text * present.long(), words, has_words)
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
@@ -277,26 +283,32 @@ class JointStage:
     def _measure_crops(self, model: Chain, sample: Mapping[str, Tensor], rows: Rows) -> None:
         target, text = sample["target"], _per_crop(sample["text"])
         steps = model.transform(target, sample["hci"])
-        said = self._said(model, target, text, 16, lost=False)
-        silent = _silent(said)
+        condition = self._text_condition(model, target, text, 16, lost=False)
+        silent = _silent(condition)
         nowhere, everywhere = torch.zeros_like(sample["arrived"]), torch.ones_like(sample["arrived"])
         plain = {**sample, "arrived": nowhere, "key_map": nowhere}
         cases = {
-            "": (plain, said),
-            "_key": ({**sample, "arrived": everywhere, "key_map": everywhere}, said),
-            "_key_lost": ({**sample, "arrived": nowhere, "key_map": everywhere}, said),
-            "_without_texture": ({**plain, "texture": torch.zeros((), device=target.device)}, said),
+            "": (plain, condition),
+            "_key": ({**sample, "arrived": everywhere, "key_map": everywhere}, condition),
+            "_key_lost": ({**sample, "arrived": nowhere, "key_map": everywhere}, condition),
+            "_without_texture": ({**plain, "texture": torch.zeros((), device=target.device)}, condition),
             "_without_words": (plain, silent),
-            "_without_caption": (plain, Said(silent.text, said.words, said.has_words)),
-            "_without_spw": (plain, Said(text, silent.words, silent.has_words)),
-            "_other_spw": (plain, Said(text, said.words.roll(CUTS, 0), said.has_words)),
+            "_without_caption": (
+                plain,
+                TextCondition(silent.text, condition.words, condition.has_words),
+            ),
+            "_without_spw": (plain, TextCondition(text, silent.words, silent.has_words)),
+            "_other_spw": (
+                plain,
+                TextCondition(text, condition.words.roll(CUTS, 0), condition.has_words),
+            ),
             "_without_mgdd": (plain, None),
-            "_integers": (plain, said),
+            "_integers": (plain, condition),
         }
         ranges = self._observed(model, sample)
         for name, (case, words) in cases.items():
             torch.manual_seed(0)  # the same noise in every case
-            with as_integers(model.enhancer, ranges) if name == "_integers" else nullcontext():
+            with fake_quantised(model.enhancer, ranges) if name == "_integers" else nullcontext():
                 output = self._rebuilt(model, case, steps, words, lost=False).clamp(0, 1)
             self._note(rows, name, output, target)
         bits = model.bits(model.transform.quantise(steps))
@@ -304,8 +316,8 @@ class JointStage:
 
     def _measure_scenes(self, model: Chain, sample: Mapping[str, Tensor], rows: Rows) -> None:
         scene, x0 = sample["scene"], sample["scene_card"]
-        said = self._said(model, scene, sample["text"], 16, lost=False)
-        for name, words in (("_scene", said), ("_scene_without_words", _silent(said))):
+        condition = self._text_condition(model, scene, sample["text"], 16, lost=False)
+        for name, words in (("_scene", condition), ("_scene_without_words", _silent(condition))):
             residual = self._residual(model, x0, scene, words.about_nothing(x0), lost=False)
             self._note(rows, name, (x0 + residual).clamp(0, 1), scene)
         self._note(rows, "_scene_card", x0, scene)
@@ -325,9 +337,13 @@ def _widest(a: Ranges, b: Ranges) -> Ranges:
     }
 
 
-def _silent(said: Said) -> Said:
+def _silent(condition: TextCondition) -> TextCondition:
     """Nothing, about as many pictures."""
-    return Said(torch.zeros_like(said.text), said.words[:, :0], torch.zeros_like(said.has_words))
+    return TextCondition(
+        torch.zeros_like(condition.text),
+        condition.words[:, :0],
+        torch.zeros_like(condition.has_words),
+    )
 
 
 def _per_crop(text: Tensor) -> Tensor:

@@ -22,11 +22,11 @@ from semcom.train.data.decoder_data import SCENES
 from semcom.train.stages.decoder import (
     CROPS,
     DecoderStage,
-    Guided,
-    Surroundings,
-    guided_tensors,
-    surroundings,
-    write_guided,
+    DecoderWithWords,
+    FrozenParts,
+    decoder_tensors,
+    frozen_parts,
+    write_decoder,
 )
 from semcom.train.training_run import TrainingRun, card_of, train_stage
 
@@ -35,23 +35,23 @@ _REDUCTION = 8
 _L1, _COLOURS, _ADVERSARY = (0.5, 1.0), (0.0, 4.0), (0.02, 0.2)  # weights of (a crop, a scene)
 
 
-class Rivals(nn.Module):
+class DecoderWithHeads(nn.Module):
     """Decoder and adversary's heads: one optimiser, one checkpoint.
 
     Args:
-        guided: trained by the stage `decoder`.
+        with_words: trained by the stage `decoder`.
     """
 
-    def __init__(self, guided: Guided) -> None:
+    def __init__(self, with_words: DecoderWithWords) -> None:
         super().__init__()
-        self.guided, self.heads = guided, ProjectedHeads()
+        self.with_words, self.heads = with_words, ProjectedHeads()
 
 
 class PerceptualStage(DecoderStage):
     """See the module docstring.
 
     Args:
-        around: frozen networks and photographs.
+        frozen: frozen networks and photographs.
         start: pseudo-words and decoder to go on from.
         backbone: the adversary's, kept frozen.
     """
@@ -61,19 +61,19 @@ class PerceptualStage(DecoderStage):
 
     def __init__(
         self,
-        around: Surroundings,
+        frozen: FrozenParts,
         start: Mapping[str, Tensor],
         backbone: EfficientNetLite0,
     ) -> None:
-        super().__init__(around)
-        self.guided.load_state_dict(start)
-        rivals = Rivals(self.guided)
+        super().__init__(frozen)
+        self.with_words.load_state_dict(start)
+        rivals = DecoderWithHeads(self.with_words)
         self.model = rivals
         self.adversary = Adversary(backbone, rivals.heads)
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """Terms per sample, weighted by its kind."""
-        output, target, x0 = self.reconstruct(self.guided, batch)
+        output, target, x0 = self.reconstruct(self.with_words, batch)
         y, x = (int(torch.randint(CROP - _WINDOW + 1, ())) for _ in range(2))
         window = (slice(0, CROPS), slice(None), slice(y, y + _WINDOW), slice(x, x + _WINDOW))
         error = output - target
@@ -89,8 +89,8 @@ class PerceptualStage(DecoderStage):
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """As `DecoderStage`."""
-        assert isinstance(model, Rivals)
-        return super().evaluate(model.guided)
+        assert isinstance(model, DecoderWithHeads)
+        return super().evaluate(model.with_words)
 
 
 def _weighted(values: Tensor, weights: tuple[float, float]) -> Tensor:
@@ -101,14 +101,14 @@ def _weighted(values: Tensor, weights: tuple[float, float]) -> Tensor:
 
 def train(wanted: TrainingRun) -> None:
     """Trains the parts `decoder` and `pseudo_words` further."""
-    around, profile = surroundings(wanted), Profile.open(wanted.profile)
+    frozen, profile = frozen_parts(wanted), Profile.open(wanted.profile)
     earlier = profile.card("decoder")
     backbone = profile.build("backbone", EfficientNetLite0)
-    stage = PerceptualStage(around, guided_tensors(profile), backbone)
+    stage = PerceptualStage(frozen, decoder_tensors(profile), backbone)
     trained = train_stage(stage, wanted)
-    card = card_of(stage, trained, wanted, len(around.photos)) | {
+    card = card_of(stage, trained, wanted, len(frozen.photos)) | {
         "losses": "crops: LPIPS-Alex, L1, DISTS; scenes: L1, L1 at 1/8; all: projected adversary",
         "earlier_run": earlier,
     }
-    assert isinstance(trained.model, Rivals)
-    write_guided(wanted, trained.model.guided, card)
+    assert isinstance(trained.model, DecoderWithHeads)
+    write_decoder(wanted, trained.model.with_words, card)

@@ -30,9 +30,9 @@ from semcom.train.stages.decoder import (
     CROPS,
     NOISIEST,
     DecoderStage,
-    Surroundings,
-    guided_tensors,
-    surroundings,
+    FrozenParts,
+    decoder_tensors,
+    frozen_parts,
 )
 from semcom.train.stages.enhancer import refine, texture_planes
 from semcom.train.training_run import DATA_TERMS, TrainingRun, card_of, train_stage
@@ -57,11 +57,11 @@ class Adapted(nn.Module):
         self.decoder = _adapted(decoder, _DECODER_RANK, nn.Conv2d, nn.Linear)
 
 
-class RecoveryStage(DecoderStage):
+class Nf4AdapterStage(DecoderStage):
     """See the module docstring.
 
     Args:
-        around: frozen networks and photographs; the enhancer in float32.
+        frozen: frozen networks and photographs; the enhancer in float32.
         start: pseudo-words and decoder.
         channel: adapters of the stage `channel`, if there are any; the exact decoder has them merged.
     """
@@ -72,16 +72,16 @@ class RecoveryStage(DecoderStage):
 
     def __init__(
         self,
-        around: Surroundings,
+        frozen: FrozenParts,
         start: Mapping[str, Tensor],
         channel: Mapping[str, Tensor] | None,
     ) -> None:
-        super().__init__(around)
-        self.guided.load_state_dict(start)
+        super().__init__(frozen)
+        self.with_words.load_state_dict(start)
         if channel is not None:
-            adapters.load(self.guided.decoder, channel)
-        self.guided.requires_grad_(False)
-        self.model = Adapted(around.enhancer, self.guided.decoder)
+            adapters.load(self.with_words.decoder, channel)
+        self.with_words.requires_grad_(False)
+        self.model = Adapted(frozen.enhancer, self.with_words.decoder)
 
     def loss(self, batch: Mapping[str, Tensor], progress: float) -> dict[str, Tensor]:
         """Distance from the exact networks' picture."""
@@ -109,9 +109,9 @@ class RecoveryStage(DecoderStage):
     def _both(self, model: Adapted, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The rounded networks' pictures and the exact ones', of one step from the same noise."""
         with torch.no_grad():
-            x0, _, guidance = self.mixed(self.guided, batch, _WORDS)
+            x0, _, guidance = self.mixed(self.with_words, batch, _WORDS)
             noise, level = torch.randn_like(to_diffusion(x0)), torch.full((BATCH,), NOISIEST)
-            exact = x0 + self.guided.decoder(noise, level, x0, guidance)
+            exact = x0 + self.with_words.decoder(noise, level, x0, guidance)
             hci, detail, _ = self.refined({**batch, "arrived": guidance.arrived})
             fine = texture_planes(batch)
         quality = batch["quality"][:CROPS]
@@ -140,11 +140,11 @@ def train(wanted: TrainingRun) -> None:
 
 def _recover(wanted: TrainingRun) -> None:
     profile = Profile.open(wanted.profile)
-    around = replace(surroundings(wanted), enhancer=profile.build("enhancer", Enhancer))
+    frozen = replace(frozen_parts(wanted), enhancer=profile.build("enhancer", Enhancer))
     channel = profile.tensors("decoder_adapters") if "decoder_adapters" in profile else None
-    stage = RecoveryStage(around, guided_tensors(profile), channel)
+    stage = Nf4AdapterStage(frozen, decoder_tensors(profile), channel)
     trained = train_stage(stage, wanted)
-    card = card_of(stage, trained, wanted, len(around.photos)) | {
+    card = card_of(stage, trained, wanted, len(frozen.photos)) | {
         "started_from": "singular vectors of what NF4 loses of the weights",
         "losses": "10·L1 + LPIPS-Alex to the exact networks' pictures",
     }

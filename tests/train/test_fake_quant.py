@@ -7,7 +7,7 @@ from semcom.networks.enhancer import Enhancer
 from semcom.picture import images
 from semcom.picture.pixels import to_tensor
 from semcom.receiver.int8 import observe, to_codes, unit_of, with_int8_trunk, zero_point_of
-from semcom.train.as_integers import Rounding, as_integers
+from semcom.train.fake_quant import Rounding, fake_quantised
 from semcom.transmitter import hci
 
 
@@ -25,7 +25,7 @@ def enhancer():
 
 
 def rounded(enhancer, ranges, seen):
-    with as_integers(enhancer, ranges):
+    with fake_quantised(enhancer, ranges):
         return enhancer(*seen)
 
 

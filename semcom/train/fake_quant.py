@@ -18,7 +18,7 @@ from semcom.receiver.int8 import LEVELS, OUTER, unit_of, zero_point_of
 
 
 @contextmanager
-def as_integers(enhancer: Enhancer, ranges: Mapping[str, Tensor]) -> Iterator[None]:
+def fake_quantised(enhancer: Enhancer, ranges: Mapping[str, Tensor]) -> Iterator[None]:
     """Within, the enhancer's activations are rounded.
 
     Args:
