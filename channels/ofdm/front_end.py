@@ -127,6 +127,16 @@ class OfdmFrontEnd:
         parts = zip(*(t.split(num_slots) for t in (symbols, variance, sinr, missed, power)), strict=True)
         return [Equalised(s, v, truth, error.sum() / total.sum()) for s, v, truth, error, total in parts]
 
+    def heard(self, burst: Tensor, snr_db: float, seed: int) -> Tensor:
+        """What the first receive antenna hears of a burst's data symbols, [num_slots, num_data_res], complex.
+
+        For looking at, before any equaliser; channel and noise are those of `send` with this seed.
+        """
+        h, noise = self._draw(seed, 0, len(burst))
+        no = self.noise_variance([snr_db]).sqrt().float()
+        y = torch.einsum("sltf,sltf->stf", h[:, 0], self._to_grid(burst)) + no * noise[:, 0]
+        return self._on_data(y)
+
     def noise_variance(self, snr_db: Sequence[float]) -> Tensor:
         """N0 at SNRs in dB, interference between symbols and carriers included, [len(snr_db)], float64."""
         return 10 ** (-torch.tensor(snr_db, dtype=torch.float64) / 10) + self.interference

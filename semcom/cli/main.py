@@ -8,6 +8,7 @@ import typer
 
 from semcom.cli.bench import bench_app
 from semcom.cli.channels import channels_app
+from semcom.cli.demo import demo
 from semcom.cli.send import SendCommand
 from semcom.cli.sweep import report, sweep_app
 from semcom.cli.train import train
@@ -44,6 +45,7 @@ app.command()(report)
 app.add_typer(channels_app, name="channels")
 app.add_typer(bench_app, name="bench")
 app.command()(train)
+app.command()(demo)
 
 
 @app.command()
