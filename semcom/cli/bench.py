@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from semcom.cli.errors import one_line_errors
-from semcom.cli.sweep import _DEFAULT, AllowImports, ExecutorName, end_of_run
+from semcom.cli.sweep import _DEFAULT, AllowImports, Csv, ExecutorName, end_of_run
 
 bench_app = typer.Typer(
     help="Systems × images × budgets × SNR: one JSON document, plots and a table.", no_args_is_help=True
@@ -27,6 +27,7 @@ def run(
     executor: Annotated[ExecutorName, typer.Option(help="Where the work is done.")] = _DEFAULT,
     workers: Annotated[int | None, typer.Option(help="Default: one per core.", min=1)] = None,
     allow_imports: AllowImports = False,
+    csv: Csv = False,
 ) -> None:
     """Simulate what is not finished yet, then write the document and the plots."""
     import json
@@ -35,6 +36,8 @@ def run(
     from semcom.bench import run as runner
     from semcom.bench import sheets, spec
     from semcom.bench.plots import write_plots
+    from semcom.cli.results import bench_table
+    from semcom.cli.sweep import print_summary
 
     with one_line_errors():
         checked = spec.load(config)
@@ -55,8 +58,14 @@ def run(
         file.write_text(json.dumps(data, indent=1) + "\n")
         drawn = write_plots(data, plots or place / "plots")
         drawn += sheets.write_sheets(data, place, plots or place / "plots", checked.metrics[0])
-    typer.echo(f"{file}: {len(data['results'])} rows, {len(data['missing'])} missing; {len(drawn)} plots")
-    end_of_run(result)
+    typer.echo(
+        f"{file}: {len(data['results'])} rows, {len(data['missing'])} missing; {len(drawn)} plots", err=True
+    )
+    if csv or not sys.stdout.isatty():
+        print_summary(result, csv=True)
+    else:
+        typer.echo(bench_table(data))
+    end_of_run(result, f"semcom report {place}")
 
 
 @bench_app.command()

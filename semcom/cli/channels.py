@@ -13,10 +13,22 @@ from semcom.cli.specs import link_spec, read_yaml
 channels_app = typer.Typer(help="What is simulated between the antennas.", no_args_is_help=True)
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
 @channels_app.command("list")
-def list_models() -> None:
+def list_models(as_json: AsJson = False) -> None:
     """List the channel models."""
+    import json
+
     from channels.propagation.registry import entry, names
+
+    if as_json:
+        models = {
+            name: {"summary": entry(name).summary, "reads": list(entry(name).reads)} for name in names()
+        }
+        typer.echo(json.dumps(models, indent=1))
+        return
 
     width = max(map(len, names()))
     for name in names():
@@ -33,6 +45,7 @@ def describe_spec(
         bool,
         typer.Option("--allow-imports", help="Let the file's channel model be module:factory: it runs code."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Describe a link specification in plain words and units."""
     with one_line_errors():
@@ -47,4 +60,5 @@ def describe_spec(
             if spec
             else {}
         )
-        typer.echo(describe(link_spec(fields)))
+        described = link_spec(fields)
+        typer.echo(described.model_dump_json(indent=1) if as_json else describe(described))

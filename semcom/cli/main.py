@@ -8,7 +8,9 @@ import typer
 
 from semcom.cli.bench import bench_app
 from semcom.cli.channels import channels_app
+from semcom.cli.compare import compare
 from semcom.cli.demo import demo
+from semcom.cli.scenario import scenario_app
 from semcom.cli.send import SendCommand
 from semcom.cli.sweep import report, sweep_app
 from semcom.cli.train import train
@@ -42,6 +44,8 @@ def send() -> None:
 
 app.add_typer(sweep_app, name="sweep")
 app.command()(report)
+app.command()(compare)
+app.add_typer(scenario_app, name="scenario")
 app.add_typer(channels_app, name="channels")
 app.add_typer(bench_app, name="bench")
 app.command()(train)

@@ -35,6 +35,11 @@ AllowImports = Annotated[
 ]
 
 
+Csv = Annotated[
+    bool, typer.Option("--csv", help="Every column as CSV, as where the output goes to a file or a pipe.")
+]
+
+
 def _part(text: str) -> tuple[int, int]:
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal()):
@@ -60,6 +65,7 @@ def run(
         str, typer.Option(help="I/N: every N-th image from the I-th on, for jobs of an array; see merge.")
     ] = "1/1",
     allow_imports: AllowImports = False,
+    csv: Csv = False,
 ) -> None:
     """Simulate what is not finished yet. Ctrl-C stops cleanly; the same command continues."""
     from semcom.sweep import api
@@ -82,23 +88,28 @@ def run(
         )
     done = result.statistics
     assert done is not None
-    typer.echo(result.summary().to_csv(index=False, lineterminator="\n"), nl=False)
+    print_summary(result, csv)
     typer.echo(
         f"{done.points} points simulated, {done.skipped} were there, {done.failed} failed; "
         f"{done.encoded} encoded, {done.sent} sent, {done.decoded} decoded, {done.reused} reused; "
         f"results in {result.store.folder}",
         err=True,
     )
-    end_of_run(result)
+    end_of_run(result, f"semcom report {result.store.folder}")
 
 
 @sweep_app.command()
-def status(run: Run) -> None:
+def status(run: Run, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """What is finished, pending and failed."""
     from semcom.sweep import api
 
     with one_line_errors():
         state = api.status(run)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(state, indent=1))
+        return
     failures = state.pop("failures")
     for name, count in state.items():
         typer.echo(f"{name:9} {count}")
@@ -153,14 +164,36 @@ def report(
         typer.echo(report.write(api.load(run), out))
 
 
-def end_of_run(result: SweepResult) -> None:
-    """Lists what failed, and ends with 130 after an interruption and with 1 after failures."""
+def print_summary(result: SweepResult, csv: bool) -> None:
+    """A table that fits a terminal; everything as CSV where that is wished or stdout is none."""
+    import sys
+
+    from semcom.cli.results import sweep_table
+
+    if csv or not sys.stdout.isatty():
+        typer.echo(result.summary().to_csv(index=False, lineterminator="\n"), nl=False)
+    else:
+        typer.echo(sweep_table(result))
+
+
+def end_of_run(result: SweepResult, following: str) -> None:
+    """Lists what failed, and ends with 130 after an interruption and with 1 after failures.
+
+    Args:
+        result: of the run.
+        following: command that one would give next.
+    """
+    import shlex
+    import sys
+
     _list_failures(result.failures())
     done = result.statistics
     assert done is not None
     if done.interrupted:
-        typer.echo("interrupted; the same command continues", err=True)
+        line = shlex.join(["semcom", *sys.argv[1:]])
+        typer.echo(f"interrupted; what is finished is kept. To go on: {line}", err=True)
         raise typer.Exit(130)
+    typer.echo(f"next: {following}", err=True)
     if done.failed:
         raise typer.Exit(1)
 

@@ -52,11 +52,12 @@ def look(spec: LinkSpec, protection: str, snr_db: float, seed: int, channel_uses
     from channels.links.digital import mapper
     from channels.ofdm.front_end import OfdmFrontEnd
 
-    front_end, scheme = OfdmFrontEnd(spec.channel, spec.ofdm), mcs(spec.mcs_table, spec.classes[protection].mcs)
-    order = scheme.bits_per_symbol
-    bits = torch.randint(
-        0, 2, (front_end.num_data_res * order,), generator=torch.Generator().manual_seed(0)
+    front_end, scheme = (
+        OfdmFrontEnd(spec.channel, spec.ofdm),
+        mcs(spec.mcs_table, spec.classes[protection].mcs),
     )
+    order = scheme.bits_per_symbol
+    bits = torch.randint(0, 2, (front_end.num_data_res * order,), generator=torch.Generator().manual_seed(0))
     symbols = mapper(order, "cpu")(bits.float()).reshape(1, -1, 1)
     before = front_end.heard(symbols, snr_db, seed)[0]
     (equalised,) = front_end.send([symbols], [snr_db], [seed])

@@ -129,7 +129,7 @@ def _heat(gain_db: Tensor) -> Tensor:
     from matplotlib import colormaps
 
     grid = gain_db.float().T.flip(0)[None, None]
-    size = [min(side, _MOST_PIXELS) for side in grid.shape[2:]]
+    size = min(grid.shape[2], _MOST_PIXELS), min(grid.shape[3], _MOST_PIXELS)
     levels = (F.adaptive_avg_pool2d(grid, size)[0, 0] - _LOWEST_DB) / (_HIGHEST_DB - _LOWEST_DB)
     colours = torch.from_numpy(colormaps["viridis"](levels.clamp(0, 1).numpy())[..., :3])
     return colours.permute(2, 0, 1).float()

@@ -178,8 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
         wish = json.loads(self._body(_MOST_JSON))
         if not isinstance(wish, dict):
             raise ValueError("not what the page sends")
-        return str(wish.get("photo")), self.server.photo(wish.get("photo")), Settings.model_validate(
-            wish.get("settings", {})
+        return (
+            str(wish.get("photo")),
+            self.server.photo(wish.get("photo")),
+            Settings.model_validate(wish.get("settings", {})),
         )
 
     def _body(self, most: int) -> bytes:

@@ -61,9 +61,7 @@ class Settings(BaseModel):
         """Of a `LinkSpec`, what differs from the defaults; a model is told only what it reads."""
         reads = entry(self.channel).reads
         channel: dict[str, Any] = {"model": self.channel}
-        channel |= {
-            name: getattr(self, name) for name in ("delay_spread_ns", "speed_kmh") if name in reads
-        }
+        channel |= {name: getattr(self, name) for name in ("delay_spread_ns", "speed_kmh") if name in reads}
         return {"channel": channel, "ofdm": {"num_subcarriers": self.num_prb * SUBCARRIERS_PER_PRB}}
 
     def spec(self) -> LinkSpec:

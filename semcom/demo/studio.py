@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from channels.spec import LinkSpec
 
 METRICS = ("lpips", "psnr", "ssim")
+REALISATIONS = 48
+"""That losses are averaged over when MCSs are chosen: fewer than `semcom send` takes, for a quick answer."""
 _KEPT = 24
 T = TypeVar("T")
 
@@ -81,7 +83,9 @@ class Studio:
         """
         height, width = photo.shape[1:]
         options = settings.options(width, height)
-        system = _Remembering(self._semantic.with_options(**options), self._remember, (photo_id, str(options)))
+        system = _Remembering(
+            self._semantic.with_options(**options), self._remember, (photo_id, str(options))
+        )
 
         def budget(link: Link) -> Budget:
             if settings.unit == "cbr":
@@ -92,7 +96,7 @@ class Studio:
         try:
             adapted = self._adapted(system, key, photo, spec, budget, settings.snr_db)
         except BudgetError as error:
-            scale = 8 / (width * height) if error_in_bytes(settings) else 1 / (3 * width * height)
+            scale = 8 / (width * height) if settings.unit == "bpp" else 1 / (3 * width * height)
             raise ValueError(
                 f"{settings.amount:g} {settings.unit} is too small for this picture: "
                 f"at least {error.smallest * scale:.4f}"
@@ -101,9 +105,7 @@ class Studio:
         rival, reason = self._rival(photo, photo_id, settings, semantic.received.report.channel_uses)
         return Shown(semantic, rival, reason, _air(adapted, settings, semantic))
 
-    def _rival(
-        self, photo: Tensor, photo_id: str, settings: Settings, uses: int
-    ) -> tuple[Sent | None, str]:
+    def _rival(self, photo: Tensor, photo_id: str, settings: Settings, uses: int) -> tuple[Sent | None, str]:
         name = settings.rival
         system = self._remember(("rival", name), lambda: build(name))
         try:
@@ -131,7 +133,7 @@ class Studio:
     ) -> Adapted:
         return self._remember(
             ("adapted", key, spec.model_dump_json(), snr_db),
-            lambda: adapt_message(system, photo, spec, budget, snr_db, McsWish.parse("auto")),
+            lambda: adapt_message(system, photo, spec, budget, snr_db, McsWish.parse("auto"), REALISATIONS),
         )
 
     def _sent(
@@ -176,11 +178,6 @@ def without(received: ReceivedMessage, names: Sequence[str]) -> ReceivedMessage:
         for stream in received.streams
     )
     return replace(received, streams=streams)
-
-
-def error_in_bytes(settings: Settings) -> bool:
-    """Whether a budget that is too small is one of bytes."""
-    return settings.unit == "bpp"
 
 
 def _air(adapted: Adapted, settings: Settings, sent: Sent) -> Air | None:

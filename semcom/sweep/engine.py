@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -163,6 +164,8 @@ class Engine:
             task.result()
 
     def _stop(self) -> None:
+        if not self._stopping:
+            print("stopping: what has begun is finished first; once more ends it at once", file=sys.stderr)
         self._stopping = self.statistics.interrupted = True
 
     def _fill(self, new: Iterator[Round]) -> bool:

@@ -245,7 +245,7 @@ class SweepResult:
             for names in named:
                 labels = {f"{_LABEL}{name}": value for name, value in names.labels.items()}
                 head = {"system": names.system, "image": names.image}
-                fields.append(head | _fields(point) | {"id": key} | labels)
+                fields.append(head | flat_fields(point) | {"id": key} | labels)
                 private = {"_received": row.received, "_photo": point["image"], "_tally": row.tally}
                 measured.append(measures | private)
         if not fields:
@@ -282,7 +282,7 @@ class SweepResult:
         return row
 
 
-def _fields(point: Mapping[str, Any]) -> dict[str, Any]:
+def flat_fields(point: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that may be an axis, flat: link, budget and options by path."""
     flat = {"snr_db": point["snr_db"], "seed": point["seed"]}
     for part in ("link", "budget", "options"):
