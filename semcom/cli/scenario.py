@@ -107,8 +107,8 @@ def check(
         typer.echo(json.dumps(counts, indent=1))
         return
     typer.echo(
-        f"{scenario.name}: {', '.join(scenario.systems)}; {counts['images']} images, {counts['points']} points, at "
-        f"most {scenario.stop.trials} trials each"
+        f"{scenario.name}: {', '.join(scenario.systems)}; {counts['images']} images, {counts['points']} "
+        f"points, at most {scenario.stop.trials} trials each"
     )
     typer.echo(f"next: semcom sweep run {file}")
 
