@@ -96,12 +96,16 @@ class Captioner(nn.Module):
         ).logits
         return logits.unflatten(1, (captions, length))
 
-    @torch.no_grad()
     def write(self, cells: Tensor, visible: Tensor, beams: int = 3) -> list[list[int]]:
         """Token ids per picture, END left out: beam search, greedy with one beam.
 
         No two neighbouring tokens come a second time.
         """
+        return [ranked[0] for ranked in self.candidates(cells, visible, beams, 1)]
+
+    @torch.no_grad()
+    def candidates(self, cells: Tensor, visible: Tensor, beams: int, count: int) -> list[list[list[int]]]:
+        """The `count` best captions per picture of a search as `write` makes it, the best first."""
         vectors, attended = self.look(cells, visible)
         start = torch.full((len(cells), 1), END, dtype=torch.long)
         written = cast(Any, self.decoder).generate(  # a mixin whose annotations hide it
@@ -110,13 +114,15 @@ class Captioner(nn.Module):
             encoder_hidden_states=vectors,
             encoder_attention_mask=attended.long(),
             num_beams=beams,
+            num_return_sequences=count,
             **(_SEARCH if beams > 1 else {}),
             no_repeat_ngram_size=_NO_REPEAT,
             do_sample=False,
             pad_token_id=END,
             max_new_tokens=MAX_TOKENS,
         )
-        return [[token for token in row if token != END] for row in written.tolist()]
+        rows = [[token for token in row if token != END] for row in written.tolist()]
+        return [rows[first : first + count] for first in range(0, len(rows), count)]
 
 
 def cell_features(backbone: EfficientNetLite0, stride32: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
 
-_GROUPS = {
+GROUPS = {
     "animal": "0-397",
     "fish": "0-6 389-397",
     "shark": "2-4",
@@ -134,20 +134,20 @@ def classes_of(word: str) -> tuple[int, ...]:
     wanted = word.replace("_", " ").strip().lower()
     names = [name.lower() for name in class_names()]
     for form in (wanted, wanted.removesuffix("s")):
-        if form in _GROUPS:
-            return _expand(_GROUPS[form])
+        if form in GROUPS:
+            return expand(GROUPS[form])
         exact = [i for i, name in enumerate(names) if name == form]
         found = exact or [i for i, name in enumerate(names) if form and name.split()[-1] == form]
         if found:
             return tuple(found)
-    near = get_close_matches(wanted, [*_GROUPS, *names], n=3)
+    near = get_close_matches(wanted, [*GROUPS, *names], n=3)
     hint = (
         f"; near: {', '.join(near)}" if near else "; use an ImageNet class or a word such as dog, bird, car"
     )
     raise ValueError(f"no class named {word!r}{hint}")
 
 
-def _expand(ranges: str) -> tuple[int, ...]:
+def expand(ranges: str) -> tuple[int, ...]:
     """`"2-4 9"` is 2, 3, 4, 9."""
     ends = [tuple(map(int, part.split("-"))) for part in ranges.split()]
     return tuple(i for end in ends for i in range(end[0], end[-1] + 1))

@@ -6,7 +6,9 @@ key map ──┘ (background only: what lies in key regions is hidden from it)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from semcom.networks.captioner import GRID, Captioner, cell_features
 from semcom.networks.efficientnet import EfficientNetLite0
+from semcom.picture import class_groups
 from semcom.picture.grid import CELL
 from semcom.picture.pixels import to_pixels
 from semcom.streams.caption import CaptionCoder
@@ -25,6 +28,8 @@ from semcom.vocabulary import Vocabulary
 AUTO, NONE, BACKGROUND = "auto", "none", "background"
 _HIDDEN_SHARE = 0.5  # of a cell in key regions, from which on it is hidden
 _MAX_TOKENS = 30
+# "in a red shirt", which it says of nearly everyone and nothing here can check
+_ATTIRE = re.compile(r" in an? [a-z ]*?(?:shirt|jacket|dress|suit|hat|coat|uniform|outfit|helmet)\b")
 
 
 class Describer(Protocol):
@@ -44,8 +49,20 @@ class Describer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Caption:
+    """Words for a picture and how likely they are true, by the classifier, 0 to 1."""
+
+    text: str
+    confidence: float
+
+
 class PhotoCaptioner:
-    """The captioner of a profile.
+    """The captioner of a profile, held to what the classifier sees.
+
+    Of the best beams the first is written whose words agree with the probabilities of ImageNet's classes.
+    Where none does, the narrowest group of classes that is likely is named ("a parrot", "a building"), and
+    where there is no such group, nothing is said: better something general than something false.
 
     Args:
         backbone: the profile's image features.
@@ -60,15 +77,36 @@ class PhotoCaptioner:
         self._backbone, self._captioner, self._vocabulary = backbone, captioner, vocabulary
         self._beams = beams
 
-    @torch.no_grad()
     def describe(self, image: Tensor, features: ImageFeatures, hidden: Tensor | None = None) -> str:
         """See `Describer`. The features of hidden cells are not looked at."""
+        return self.caption(features, hidden).text
+
+    @torch.no_grad()
+    def caption(self, features: ImageFeatures, hidden: Tensor | None = None) -> Caption:
+        """As `describe`, with the confidence: 1 where nothing is said."""
         visible = torch.ones(1, GRID * GRID, dtype=torch.bool) if hidden is None else _visible(hidden)
         if not visible.any():
-            return ""
+            return Caption("", 1.0)
         cells = cell_features(self._backbone, features.grid(GRID, GRID))
-        (tokens,) = self._captioner.write(cells, visible, self._beams)
-        return self._vocabulary.join(tokens)
+        logits = self._logits(features, hidden)
+        sharp = class_groups.sharpened(logits)
+        (beams,) = self._captioner.candidates(cells, visible, self._beams, self._beams)
+        for tokens in beams:
+            text = _ATTIRE.sub("", self._vocabulary.join(tokens))
+            likely = class_groups.agreed(text, sharp)
+            if likely is not None:
+                return Caption(text, likely)
+        named = class_groups.narrowest(logits)
+        return Caption("", 1.0) if named is None else Caption(*named)
+
+    def _logits(self, features: ImageFeatures, hidden: Tensor | None) -> Tensor:
+        """Of the classes [1000], over the places that are not hidden."""
+        places = F.relu6(self._backbone.head(features.deepest))[0].flatten(1).T
+        if hidden is not None:
+            rows, columns = features.deepest.shape[2:]
+            seen = 1 - F.adaptive_avg_pool2d(hidden[None].float(), (rows, columns)).flatten()
+            places = places * (seen / seen.mean())[:, None]
+        return self._backbone.classifier(places.mean(0))
 
 
 class HubCaptioner:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from semcom.picture.class_names import _GROUPS, class_names, classes_of
+from semcom.picture.class_names import GROUPS, class_names, classes_of
 
 
 def names(word):
@@ -31,7 +31,7 @@ def test_last_word_of_a_name():
 
 
 def test_every_group_is_made_of_classes():
-    for word in _GROUPS:
+    for word in GROUPS:
         assert names(word)
 
 

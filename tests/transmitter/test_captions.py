@@ -10,9 +10,13 @@ from transformers import (
     BlipProcessor,
 )
 
+from semcom.contracts import Budget
+from semcom.link import PerfectLink
 from semcom.networks.captioner import Captioner
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.options import SemanticOptions
+from semcom.picture import images
+from semcom.picture.grid import key_grid
 from semcom.streams.caption import CaptionCoder, NGrams
 from semcom.transmitter.captions import CaptionEncoder, HubCaptioner, PhotoCaptioner
 from semcom.transmitter.features import FeatureExtractor
@@ -82,9 +86,31 @@ def test_a_caption_too_long_is_refused_before_any_work():
 class Recorder(Captioner):
     """Remembers what it was shown."""
 
-    def write(self, cells, visible, beams=3):
+    def candidates(self, cells, visible, beams, count):
         self.visible = visible.view(7, 7)
-        return super().write(cells, visible, beams)
+        return super().candidates(cells, visible, beams, count)
+
+
+def test_the_sample_is_a_cup_and_no_dog(semantic, sample_photo):
+    photo = images.load(sample_photo)
+    message = semantic.encode(photo, Budget.of_bpp(0.03, photo.shape[2], photo.shape[1]))
+    (received,) = PerfectLink().send([message], 0.0, [0])
+    assert semantic.decode(received).caption == "a cup of espresso"
+    assert sum(map(len, message["caption"].chunks)) <= 12
+
+
+def test_hidden_cells_decide_nothing(semantic, sample_photo):
+    photo = images.load(sample_photo)
+    features = semantic.transmitter.extractor(photo)
+    parts = semantic._parts
+    captioner = PhotoCaptioner(
+        parts.backbone, parts.profile.build("captioner", Captioner), parts.coder.vocabulary
+    )
+    everything = torch.zeros(key_grid(photo.shape[2], photo.shape[1]), dtype=torch.bool)
+    assert captioner.caption(features, everything) == captioner.caption(features)
+    cup = everything.clone()
+    cup[:, everything.shape[1] // 8 :] = True
+    assert "cup" not in captioner.caption(features, cup).text
 
 
 def test_background_hides_the_key_cells_and_a_photo_all_key_has_none(coder):
