@@ -12,6 +12,9 @@ def largest(fits: Callable[[int], bool]) -> int:
 
     Args:
         fits: whether a number does; false for every number above one that is refused.
+
+    >>> largest(lambda number: number**2 <= 50)
+    7
     """
     high = 1
     while high < CEILING and fits(high):

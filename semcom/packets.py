@@ -66,7 +66,12 @@ def pack(message: Message) -> list[Packet]:
 
 
 def packet_sizes(message: Message) -> list[PacketSize]:
-    """(class, bytes on the wire) per packet, and (`analog`, number of values) per analog stream."""
+    """(class, bytes on the wire) per packet, and (`analog`, number of values) per analog stream.
+
+    >>> from semcom.message import Protection
+    >>> packet_sizes(Message((Stream("image", Protection.BASE, (b"four", b"seventy")),), 64, 64))
+    [('base', 6), ('base', 9)]
+    """
     together, apart = _split(message)
     packets = [(s.protection.value, HEADER_BYTES + len(chunk)) for s in apart for chunk in s.chunks]
     if together:

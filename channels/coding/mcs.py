@@ -55,6 +55,10 @@ def mcs_table_size(table: int) -> int:
 def mcs(table: int, index: int) -> Mcs:
     """Return the entry `index` of `table` (1, 2 or 3).
 
+    >>> scheme = mcs(1, 9)
+    >>> scheme.modulation, round(scheme.code_rate, 2), round(scheme.spectral_efficiency, 2)
+    ('QPSK', 0.66, 1.33)
+
     Raises:
         ValueError: the index is reserved or outside the table.
     """

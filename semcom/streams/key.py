@@ -143,7 +143,7 @@ def _encode_packet(latents: NDArray[np.int64], groups: Sequence[Cells], tables: 
             for cell in values:
                 for edges, symbol in zip(tables.symbol_edges[chosen - 1], cell.tolist(), strict=True):
                     _put(encoder, edges, symbol + MAX_LATENT)
-    return encoder.finish()
+    return encoder.finish() or b"\x00"  # zeros follow anyway, and every chunk has a byte
 
 
 def _decode_packet(

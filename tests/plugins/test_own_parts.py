@@ -3,6 +3,9 @@
 The package is `site/` with its metadata, on the path as `pip install` leaves it; its parts are the examples'.
 """
 
+import ast
+import configparser
+import inspect
 import json
 import os
 import subprocess
@@ -111,3 +114,104 @@ metrics: [psnr]
     semcom("sweep", "export", tmp_path / "run", "--out", table)
     head, row = (line.split(",") for line in table.read_text().splitlines())
     assert float(dict(zip(head, row, strict=True))["lost"]) == 0
+
+
+def _table(run, folder):
+    """Rows of a run by column."""
+    semcom("sweep", "export", run, "--out", folder / "results.csv")
+    head, *rows = (line.split(",") for line in (folder / "results.csv").read_text().splitlines())
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def test_a_whole_system_in_send_a_sweep_and_a_report(tile, tmp_path):
+    semcom("send", tile, "--system", "mean-colour", "--channel", "awgn", "--bpp", 0.1, "--out", tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [(row["name"], row["class"]) for row in report["streams"]] == [("colour", "critical")]
+    scenario = tmp_path / "system.yaml"
+    scenario.write_text(
+        f"""
+name: system
+images: ["{tile}"]
+systems: {{mean-colour: {{}}}}
+link: {{kind: abstraction, channel: {{model: awgn}}}}
+budget: {{bpp: 0.1}}
+grid: {{snr_db: [20]}}
+metrics: [psnr]
+"""
+    )
+    semcom("sweep", "run", scenario, "--out", tmp_path / "run", "--executor", "serial")
+    (row,) = _table(tmp_path / "run", tmp_path)
+    assert (row["system"], float(row["lost"])) == ("mean-colour", 0)
+    assert 5 < float(row["psnr"]) < 30
+    semcom("report", tmp_path / "run", "--out", tmp_path / "report")
+    (page,) = (tmp_path / "report").glob("*.html")
+    assert "mean-colour" in page.read_text()
+
+
+def test_a_stream_in_a_sweep(tile, tmp_path):
+    scenario = tmp_path / "stream.yaml"
+    scenario.write_text(
+        f"""
+name: stream
+images: ["{tile}"]
+systems: {{semantic: {{}}}}
+link: {{kind: perfect}}
+budget: {{bpp: 0.5}}
+grid: {{snr_db: [0]}}
+metrics: [psnr]
+"""
+    )
+    semcom("sweep", "run", scenario, "--out", tmp_path / "run", "--executor", "serial")
+    (row,) = _table(tmp_path / "run", tmp_path)
+    assert float(row["bpp_stamp"]) >= 8 * 8 / (128 * 96)
+    assert float(row["bpp"]) <= 0.5
+
+
+def test_a_training_stage(tmp_path):
+    semcom("train", "own-stage", "--profile", tmp_path / "mine", "--minutes", 0.5, "--runs", tmp_path)
+    assert (tmp_path / "mine" / "own.txt").read_text() == "0.5 minutes"
+    assert "own-stage" in semcom("train", "--help")
+
+
+def test_every_part_is_one_file_and_none_of_semcom_is_edited():
+    registered = configparser.ConfigParser()
+    (points,) = SITE.glob("*.dist-info/entry_points.txt")
+    registered.read(points)
+    places = [place.partition(":")[0] for group in registered.values() for place in group.values()]
+    kinds = {"systems", "codecs", "links", "channel_models", "metrics", "streams", "executors", "stages"}
+    assert {group.removeprefix("semcom.") for group in registered.sections()} == kinds
+    assert len(set(places)) == len(places) == len(kinds)
+    for module in places:
+        (file,) = [
+            folder / f"{module}.py" for folder in (SITE, EXAMPLES) if (folder / f"{module}.py").exists()
+        ]
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        imported |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+        assert imported.isdisjoint(places)
+
+
+def test_an_option_of_send_is_a_field(monkeypatch):
+    """A field alone makes the option with its range and text, the axis of a scenario, and the keyword."""
+    from pydantic import Field, ValidationError
+
+    from semcom import options, systems
+    from semcom.cli.send import SendCommand
+
+    class More(options.SemanticOptions):
+        sharpness: int = Field(default=3, ge=0, le=9, description="Of edges.")
+
+    monkeypatch.setattr(options, "SemanticOptions", More)
+    parameter = inspect.signature(SendCommand.build()).parameters["sharpness"]
+    assert parameter.default == 3
+    assert "Of edges." in str(parameter.annotation.__metadata__[0].help)
+    assert "sharpness" in systems.options_model("semantic").model_fields
+    with pytest.raises(ValidationError, match="less than or equal to 9"):
+        More(sharpness=10)
+
+
+def test_send_has_an_option_for_every_field_of_the_semantic_system():
+    from semcom.cli.send import SendCommand
+    from semcom.options import SemanticOptions
+
+    assert set(inspect.signature(SendCommand.build()).parameters) >= set(SemanticOptions.model_fields)

@@ -98,6 +98,18 @@ def test_empty_key_map_sends_nothing():
     assert encode(np.zeros((CHANNELS, 5, 5), np.int64), np.zeros((5, 5), bool), TABLES) == []
 
 
+def test_packets_of_phases_without_a_key_cell_have_a_byte():
+    """A chunk without bytes is none: sweeps refuse it."""
+    key_map = np.zeros((5, 5), bool)
+    key_map[2, 2] = True
+    latents = np.zeros((CHANNELS, 5, 5), np.int64)
+    latents[:, 2, 2] = 1
+    sent = encode(latents, key_map, TABLES)
+    assert len(sent) == 4 and all(sent)
+    decoded, arrived = decode(sent, key_map, TABLES)
+    assert (decoded == latents).all() and (arrived == key_map).all()
+
+
 def test_fitted_sets_beat_one_table():
     """Signalled sets must pay for their side information on data with two kinds of groups."""
     rng = np.random.default_rng(4)
