@@ -1,6 +1,6 @@
 """Damaged and forged messages by seed, and a receiver without the cost of its networks that reads them.
 
-    python tests/hostile/messages.py --count 100000
+    python tests/hostile/messages.py --count 100000 --workers 2
 
 writes benchmarks/results/hostile_messages.json: how many messages of which kind were read, and how.
 """
@@ -10,10 +10,15 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import multiprocessing
+import signal
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +30,7 @@ from semcom.message import Message, ReceivedMessage, ReceivedStream, Reconstruct
 from semcom.options import SemanticOptions
 from semcom.picture import images
 from semcom.receiver.chain import Receiver
+from semcom.receiver.fixed_point import in_fixed_point
 from semcom.semantic import SemanticSystem
 from semcom.streams import presence
 from semcom.streams.header import Header
@@ -32,6 +38,9 @@ from semcom.streams.header import Header
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (128, 96)
 """Width and height of the picture sent."""
+SECONDS = 30
+"""That a message may take; beyond them SIGALRM ends the process."""
+_SPAN = 1000
 KINDS = ("flip", "cut", "lengthen", "replace", "swap", "erase", "resize", "recount")
 
 
@@ -56,7 +65,7 @@ def stub_decoder(noisy, level, x0, guidance):
 def stub_receiver(system: SemanticSystem) -> Receiver:
     """The receiver of a system with stubs for its networks; coders and key transform are the real ones."""
     parts = system._parts
-    real = parts.transform, parts.tables, parts.stream_tables, parts.coder
+    real = in_fixed_point(parts.transform), parts.tables, parts.stream_tables, parts.coder
     return Receiver(StubEnhancer(), stub_decoder, *real, SemanticOptions())
 
 
@@ -136,6 +145,40 @@ def _printable(text: str) -> bool:
     return all(ord(letter) >= 32 and not 127 <= ord(letter) < 160 for letter in text)
 
 
+@cache
+def _ends() -> tuple[Receiver, ReceivedMessage]:
+    """A receiver and what it is sent, once a process."""
+    torch.set_num_threads(1)
+    system = SemanticSystem()
+    return stub_receiver(system), PerfectLink().send([full_message(system)], 0.0, [0])[0]
+
+
+def read(seeds: range) -> dict[str, Any]:
+    """What came of the damaged messages of these seeds."""
+    receiver, received = _ends()
+    faults: list[dict[str, object]] = []
+    notes: collections.Counter[str] = collections.Counter()
+    kinds: collections.Counter[str] = collections.Counter()
+    slowest = 0.0
+    for seed in seeds:
+        message, kind = mutated(received, seed)
+        kinds.update(kind.split("+"))
+        began = time.process_time()
+        signal.alarm(SECONDS)
+        try:
+            result = receiver.decode(message)
+            wrong = fault(result)
+            notes.update(result.notes)
+        except Exception as error:
+            wrong = repr(error)
+        finally:
+            signal.alarm(0)
+        slowest = max(slowest, time.process_time() - began)
+        if wrong:
+            faults.append({"seed": seed, "kinds": kind, "fault": wrong})
+    return {"faults": faults, "notes": notes, "kinds": kinds, "slowest": slowest}
+
+
 def main() -> None:
     """Reads damaged messages and writes what came of them."""
     from semcom.provenance import provenance
@@ -145,38 +188,29 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "hostile_messages.json")
     arguments = parser.parse_args()
-    system = SemanticSystem()
-    receiver = stub_receiver(system)
-    (received,) = PerfectLink().send([full_message(system)], 0.0, [0])
-    faults: list[dict[str, object]] = []
-    notes: collections.Counter[str] = collections.Counter()
-    kinds: collections.Counter[str] = collections.Counter()
-    slowest, start = 0.0, time.perf_counter()
-    for seed in range(arguments.seed, arguments.seed + arguments.count):
-        message, kind = mutated(received, seed)
-        kinds.update(kind.split("+"))
-        began = time.process_time()
-        try:
-            result = receiver.decode(message)
-        except Exception as error:
-            faults.append({"seed": seed, "kinds": kind, "fault": repr(error)})
-            continue
-        slowest = max(slowest, time.process_time() - began)
-        notes.update(result.notes)
-        wrong = fault(result)
-        if wrong:
-            faults.append({"seed": seed, "kinds": kind, "fault": wrong})
+    start = time.perf_counter()
+    last = arguments.seed + arguments.count
+    spans = [range(first, min(first + _SPAN, last)) for first in range(arguments.seed, last, _SPAN)]
+    parts = []
+    with ProcessPoolExecutor(arguments.workers, multiprocessing.get_context("spawn")) as pool:
+        for part in pool.map(read, spans):
+            parts.append(part)
+            sys.stderr.write(f"\r{len(parts)} of {len(spans)} thousand")
+    faults = [entry for part in parts for entry in part["faults"]]
+    slowest = max(part["slowest"] for part in parts)
     document = {
         "command": "python " + " ".join(sys.argv),
         "messages": arguments.count,
-        "exceptions_or_wrong_pictures": len(faults),
+        "seconds_allowed": SECONDS,
+        "exceptions_hangs_or_wrong_pictures": len(faults),
         "faults": faults[:20],
         "slowest_seconds_cpu": round(slowest, 3),
         "seconds": round(time.perf_counter() - start, 1),
-        "kinds": dict(sorted(kinds.items())),
-        "notes": dict(notes.most_common()),
+        "kinds": dict(sorted(sum((part["kinds"] for part in parts), collections.Counter()).items())),
+        "notes": dict(sum((part["notes"] for part in parts), collections.Counter()).most_common()),
     }
     arguments.out.write_text(json.dumps(document | provenance(), indent=1) + "\n")
     sys.stdout.write(f"{arguments.count} messages, {len(faults)} faults, slowest {slowest:.2f} s\n")
