@@ -27,8 +27,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
-class PretrainedError(RuntimeError):
-    """A pretrained part could not be fetched or is not the file it should be."""
+class PretrainedError(OSError):
+    """A pretrained part could not be fetched or is not the file it should be; the message is a sentence."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ a number.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -112,6 +114,21 @@ def document(
         missing=_missing(spec, points, rows, result),
         **provenance(),
     ).model_dump(mode="json")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The document in a file.
+
+    Raises:
+        ValueError: it is none, or cannot be read.
+    """
+    try:
+        data: dict[str, Any] = json.loads(path.read_bytes())
+        Document.model_validate(data)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        raise ValueError(f"{path}: is no document of a benchmark ({reason})") from error
+    return data
 
 
 def best_rows(data: Mapping[str, Any], metric: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import typer
 
 from semcom.cli.errors import one_line_errors
 from semcom.cli.sweep import _DEFAULT, AllowImports, Csv, ExecutorName, end_of_run
+from semcom.files import check_file, check_folder
 
 bench_app = typer.Typer(
     help="Systems × images × budgets × SNR: one JSON document, plots and a table.", no_args_is_help=True
@@ -40,10 +41,14 @@ def run(
     from semcom.cli.sweep import print_summary
 
     with one_line_errors():
+        if out is not None:
+            check_file(out)
         checked = spec.load(config)
         if images:
             checked = checked.model_copy(update={"images": tuple(images)})
         place = folder or Path("runs") / checked.name
+        for chosen in (place, plots or place):
+            check_folder(chosen)
         data, result = runner.simulate(
             checked,
             place,
@@ -82,6 +87,7 @@ def scenario(
     from semcom.sweep.plan import find_photos
 
     with one_line_errors():
+        check_file(out)
         checked = spec.load(config)
         points = operating_points(checked, find_photos(checked.images), None, typer.echo)
         out.write_text(yaml.safe_dump(sweep_scenario(checked, points), sort_keys=False))
@@ -92,12 +98,13 @@ def plots(
     result: Result, out: Annotated[Path, typer.Option(help="Folder for the plots.")] = Path("plots")
 ) -> None:
     """Draw the plots of a document again."""
-    import json
+    with one_line_errors():
+        check_folder(out)
+        from semcom.bench.document import read
+        from semcom.bench.plots import write_plots
 
-    from semcom.bench.plots import write_plots
-
-    for path in write_plots(json.loads(result.read_text()), out):
-        typer.echo(path)
+        for path in write_plots(read(result), out):
+            typer.echo(path)
 
 
 @bench_app.command()
@@ -107,12 +114,11 @@ def table(
     system: Annotated[str, typer.Option(help="That is compared with all others.")] = "semantic",
 ) -> None:
     """Write the table of wins and losses into a Markdown file."""
-    import json
-
+    from semcom.bench.document import read
     from semcom.bench.table import write_table
 
     with one_line_errors():
-        typer.echo(write_table(json.loads(result.read_text()), file, system))
+        typer.echo(write_table(read(result), file, system))
 
 
 @bench_app.command()

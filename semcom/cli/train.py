@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from semcom.cli.errors import one_line_errors
-from semcom.train.registry import run_stage, stage_names
+from semcom.files import check_folder
+from semcom.train.registry import check_stage, run_stage, stage_names
 
 
 def train(
@@ -22,7 +23,7 @@ def train(
     ] = None,
     minutes: Annotated[float, typer.Option(help="Training time, resumed runs together.", min=0.1)] = 60.0,
     runs: Annotated[Path, typer.Option(help="Folder of checkpoints and logs.")] = Path("runs/train"),
-    seed: Annotated[int, typer.Option(help="Of data order and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of data order and augmentation.", min=0)] = 0,
     resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint.")] = True,
     share: Annotated[
         float,
@@ -30,8 +31,11 @@ def train(
     ] = 1.0,
 ) -> None:
     """Train one stage and write its weights and card to a profile."""
-    from semcom.train.training_run import TrainingRun
-
-    run = TrainingRun(data or [], validation or [], profile, minutes, runs / stage, seed, resume, share)
     with one_line_errors():
+        for place in (profile, runs):
+            check_folder(place)
+        check_stage(stage)
+        from semcom.train.training_run import TrainingRun
+
+        run = TrainingRun(data or [], validation or [], profile, minutes, runs / stage, seed, resume, share)
         run_stage(stage, run)

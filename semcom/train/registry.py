@@ -28,6 +28,12 @@ def stage_names() -> list[str]:
     return sorted(shipped | {entry.name for entry in entry_points(group=_GROUP)})
 
 
+def check_stage(name: str) -> None:
+    """Raises `ValueError` with the nearest name where no stage is called that."""
+    if name not in stage_names():
+        raise ValueError(unknown("stage", name, stage_names()))
+
+
 def run_stage(name: str, wanted: TrainingRun) -> None:
     """Trains the stage `name`, then writes its parts and cards.
 
@@ -41,11 +47,10 @@ def run_stage(name: str, wanted: TrainingRun) -> None:
 
 
 def _stage(name: str) -> Callable[[TrainingRun], None]:
+    check_stage(name)
     for entry in entry_points(group=_GROUP):
         if entry.name == name:
             return entry.load()
-    if name not in stage_names():
-        raise ValueError(unknown("stage", name, stage_names()))
     return import_module(f"semcom.train.stages.{name}").train
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import math
 import multiprocessing
 import signal
 import sys
@@ -17,6 +18,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ SIZE = (128, 96)
 """Width and height of the picture sent."""
 SECONDS = 30
 """That a message may take; beyond them SIGALRM ends the process."""
-_SPAN = 1000
+_SPAN = 500
 KINDS = ("flip", "cut", "lengthen", "replace", "swap", "erase", "resize", "recount")
 
 
@@ -176,7 +178,7 @@ def read(seeds: range) -> dict[str, Any]:
         slowest = max(slowest, time.process_time() - began)
         if wrong:
             faults.append({"seed": seed, "kinds": kind, "fault": wrong})
-    return {"faults": faults, "notes": notes, "kinds": kinds, "slowest": slowest}
+    return {"messages": len(seeds), "faults": faults, "notes": notes, "kinds": kinds, "slowest": slowest}
 
 
 def main() -> None:
@@ -189,21 +191,24 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no more are read")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "hostile_messages.json")
     arguments = parser.parse_args()
     start = time.perf_counter()
     last = arguments.seed + arguments.count
-    spans = [range(first, min(first + _SPAN, last)) for first in range(arguments.seed, last, _SPAN)]
-    parts = []
+    spans = iter([range(first, min(first + _SPAN, last)) for first in range(arguments.seed, last, _SPAN)])
+    parts: list[dict[str, Any]] = []
     with ProcessPoolExecutor(arguments.workers, multiprocessing.get_context("spawn")) as pool:
-        for part in pool.map(read, spans):
-            parts.append(part)
-            sys.stderr.write(f"\r{len(parts)} of {len(spans)} thousand")
+        while batch := list(islice(spans, arguments.workers)):
+            parts += pool.map(read, batch)
+            if time.perf_counter() - start > 60 * arguments.minutes:
+                break
     faults = [entry for part in parts for entry in part["faults"]]
     slowest = max(part["slowest"] for part in parts)
+    count = sum(part["messages"] for part in parts)
     document = {
         "command": "python " + " ".join(sys.argv),
-        "messages": arguments.count,
+        "messages": count,
         "seconds_allowed": SECONDS,
         "exceptions_hangs_or_wrong_pictures": len(faults),
         "faults": faults[:20],
@@ -213,7 +218,7 @@ def main() -> None:
         "notes": dict(sum((part["notes"] for part in parts), collections.Counter()).most_common()),
     }
     arguments.out.write_text(json.dumps(document | provenance(), indent=1) + "\n")
-    sys.stdout.write(f"{arguments.count} messages, {len(faults)} faults, slowest {slowest:.2f} s\n")
+    sys.stdout.write(f"{count} messages, {len(faults)} faults, slowest {slowest:.2f} s\n")
 
 
 if __name__ == "__main__":
