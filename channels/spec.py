@@ -132,12 +132,6 @@ class ChannelSpec(_Spec):
         entry(name)
         return name
 
-    @field_validator("model")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        entry(name)
-        return name
-
     @model_validator(mode="after")
     def _check_model(self) -> Self:
         model = entry(self.model)

@@ -10,8 +10,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field
+
+from semcom.files import read_limited
 from semcom.sweep import identity, parts
 from semcom.sweep.atomic import write_atomically
 from semcom.sweep.canonical import canonical
@@ -20,6 +23,41 @@ from semcom.sweep.scenario import StopSpec
 from semcom.sweep.store import FORMAT, Store
 
 FILE = "plan.json"
+_MOST_BYTES = 1 << 30
+
+
+class _Data(BaseModel):
+    """What a `plan.json` holds at least."""
+
+    class Metric(BaseModel):
+        column: str
+        higher_is_better: bool
+        label: str
+        digits: int = Field(ge=0, le=20)
+        range: tuple[float | None, float | None]
+
+    class Image(BaseModel):
+        name: str
+        sha256: str
+
+    class Scene(BaseModel):
+        class What(BaseModel):
+            kind: str
+            options: dict[str, Any]
+            link: dict[str, Any]
+            budget: dict[str, float]
+            made_with: dict[str, str]
+
+        system: str
+        labels: dict[str, str]
+        seed: int
+        snrs_db: list[Annotated[float, Field(allow_inf_nan=False)]]
+        what: What
+
+    stop: StopSpec
+    metrics: dict[str, Metric]
+    images: list[Image]
+    scenes: list[Scene]
 
 
 @dataclass(frozen=True)
@@ -80,7 +118,9 @@ class Contents:
         """Of a run folder. Raises ValueError if it has none that can be read."""
         path = folder / FILE
         try:
-            return cls(json.loads(path.read_text(encoding="utf-8")))
+            data = json.loads(read_limited(path, _MOST_BYTES))
+            _Data.model_validate(data, strict=False)
+            return cls(data)
         except FileNotFoundError:
             why = "is missing: the command that made the run writes it again and simulates nothing twice"
             raise ValueError(f"{path} {why}") from None

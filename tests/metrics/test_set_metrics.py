@@ -149,7 +149,7 @@ def test_caption_similarity_needs_pictures_and_references(preds, target):
 
 
 def test_topk_agreement_of_a_known_classifier(monkeypatch):
-    from semcom.metrics import topk
+    from semcom.metrics import topk_agreement as topk
 
     class Brightness(nn.Module):
         """Class 0 of dark pictures, class 9 of bright ones; neighbours are the next guesses."""
