@@ -71,3 +71,50 @@ def test_commands_end_in_lines(arguments, tmp_path):
     assert result.exit_code == 2, result.output
     assert isinstance(result.exception, SystemExit)
     assert 0 < len(result.output) < 3000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("send", "{photo}", "--seed", "-1"), "--seed: must be at least 0, not -1"),
+        (("send", "{photo}", "--sam-checkpoint", "/dev/zero"), "/dev/zero: not a regular file"),
+        (("send", "{photo}", "--csi", "nosuch"), "--csi"),
+        (("send", "{photo}", "--quantization", "nosuch"), "--quantization"),
+        (("send", "{photo}", "--objective", "nosuch"), "--objective"),
+        (("train", "nosuch", "--profile", "{new}"), "unknown stage 'nosuch'"),
+        (("train", "enhancer", "--profile", "{file}"), "is a file; give a folder"),
+        (("train", "enhancer", "--profile", "{new}", "--seed", "-1"), "--seed"),
+        (("train", "enhancer", "--profile", "{new}", "--data", "/nonexistent"), "no photo in /nonexistent"),
+        (("bench", "run", "{bench}", "--out", "{folder}"), "is a folder; give a file name"),
+        (("bench", "run", "{bench}", "--folder", "{file}"), "is a file; give a folder"),
+        (("bench", "run", "{bench}", "--plots", "{file}"), "is a file; give a folder"),
+        (("bench", "scenario", "{bench}", "{folder}"), "is a folder; give a file name"),
+        (("bench", "plots", "{file}"), "is no document of a benchmark"),
+        (("bench", "table", "{file}", "{file}"), "is no document of a benchmark"),
+        (
+            ("sweep", "run", "quick", "--out", "{new}", "--images", "~nosuch/x"),
+            "no image matches '~nosuch/x'",
+        ),
+    ],
+    ids=lambda value: " ".join(value[:4]) if isinstance(value, tuple) else "",
+)
+def test_wrong_options_are_named_before_the_work(arguments, said, tmp_path, sample_photo):
+    """They were tracebacks, or came after the work."""
+    (tmp_path / "file").touch()
+    bench = sample_photo.parents[2] / "benchmarks" / "codecs_kodak.yaml"
+    assert bench.is_file()
+    places = {"file": tmp_path / "file", "folder": tmp_path, "new": tmp_path / "new", "photo": sample_photo}
+    result = CliRunner().invoke(app, [text.format(bench=bench, **places) for text in arguments])
+    assert result.exit_code == 2, result.output
+    own = [line for line in result.stderr.splitlines() if line.startswith("semcom: ")]
+    assert said in " ".join(own or [result.stderr])
+    assert len(own) == 1 or "Invalid value for" in result.stderr
+
+
+def test_published_weights_that_cannot_be_fetched_are_one_line(capsys):
+    from semcom.pretrained import PretrainedError
+
+    with pytest.raises(typer.Exit) as caught, one_line_errors():
+        raise PretrainedError("cannot fetch x==1 from the package index")
+    assert caught.value.exit_code == 2
+    assert capsys.readouterr().err == "semcom: cannot fetch x==1 from the package index\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import typer
 from PIL import Image
 from typer.models import OptionInfo
 from typer.testing import CliRunner
@@ -34,6 +35,8 @@ def places(tmp_path, monkeypatch):
 
     import semcom.semantic  # noqa: F401 – takes seconds, once
 
+    command = typer.main.get_command(app)
+    monkeypatch.setattr("typer.testing._get_command", lambda _: command)  # its options are found out once
     signal.signal(signal.SIGALRM, reached)
     monkeypatch.setattr(Profile, "build", reached)
     monkeypatch.setattr(engine.Engine, "run", reached)
@@ -113,7 +116,7 @@ def fault(result):
     if result.exit_code not in (1, 2) or not isinstance(result.exception, SystemExit):
         return f"{result.exception!r}"
     own = [text for text in result.stderr.splitlines() if text.startswith("semcom: ")]
-    if not own and "Error" not in result.stderr or len(own) > 20 or "Traceback" in result.output:
+    if (not own and "Error" not in result.stderr) or len(own) > 20 or "Traceback" in result.output:
         return "no line of an error"
     if len(result.output) > 5000:
         return "long"
