@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from channels.coding.mcs import mcs
+from channels.impairments.spec import RadioSpec
 from channels.propagation.registry import entry
 from channels.spec import ChannelSpec, LinkSpec, OfdmSpec
 
@@ -22,7 +23,8 @@ _LOS = {None: "drawn as TR 38.901 says", True: "always", False: "never"}
 
 def describe(spec: LinkSpec) -> str:
     """Describe a link in a few lines of plain words with units."""
-    return "\n".join([*_channel(spec.channel), *_grid(spec.channel, spec.ofdm), *_coding(spec)])
+    parts = (_channel(spec.channel), _grid(spec.channel, spec.ofdm), _radio(spec.radio), _coding(spec))
+    return "\n".join(line for lines in parts for line in lines)
 
 
 def _channel(channel: ChannelSpec) -> list[str]:
@@ -70,11 +72,43 @@ def _grid(channel: ChannelSpec, ofdm: OfdmSpec) -> list[str]:
         f"          slots of {ofdm.num_ofdm_symbols} symbols, {ofdm.slot_duration_s * 1e3:.4g} ms; "
         f"cyclic prefix {ofdm.cyclic_prefix_s * 1e9:.0f} ns ({ofdm.cyclic_prefix})",
         f"          pilots in symbols {', '.join(map(str, ofdm.pilot_symbols))}; channel {_CSI[ofdm.csi]}",
+        *_waveform(ofdm),
         f"          {ofdm.num_streams} stream(s), {_precoding(channel, ofdm)}; LMMSE equaliser",
         "          added to the noise: interference between symbols (what comes after the cyclic prefix)",
         f"          and between carriers, {_carriers_db(channel, ofdm)} (Doppler is "
         f"{channel.max_doppler_hz / (spacing * 1e3):.2%} of the spacing)",
     ]
+
+
+def _waveform(ofdm: OfdmSpec) -> list[str]:
+    words = []
+    if ofdm.waveform == "dft-s-ofdm":
+        words.append("          DFT-s-OFDM: the data of each symbol behind a DFT")
+    if ofdm.ptrs_prb_spacing:
+        spacing = ofdm.ptrs_prb_spacing
+        words.append(f"          PT-RS in every {spacing} PRBs correct the phase of each symbol")
+    return words
+
+
+def _radio(radio: RadioSpec) -> list[str]:
+    """Nothing of an ideal radio."""
+    said = {
+        "clipping_db": f"envelope clipped {radio.clipping_db} dB over the mean power",
+        "pa_backoff_db": f"Rapp amplifier, saturation {radio.pa_backoff_db} dB over the mean power, p = "
+        f"{radio.pa_smoothness:g}; snr_db counts the power behind it",
+        "phase_noise": f"phase noise of both ends by mask {radio.phase_noise} scaled to the carrier",
+        "cfo_hz": f"carrier frequency offset {radio.cfo_hz:g} Hz",
+        "timing_offset_ns": f"receiver's window {radio.timing_offset_ns:g} ns early",
+        "iq_gain_db": f"IQ gain imbalance {radio.iq_gain_db:g} dB",
+        "iq_phase_deg": f"IQ phase imbalance {radio.iq_phase_deg:g} degrees",
+        "adc_bits": f"ADC of {radio.adc_bits} bits in I and Q",
+    }
+    ideal = RadioSpec()
+    words = [line for name, line in said.items() if getattr(radio, name) != getattr(ideal, name)]
+    if not words:
+        return []
+    told = "the receiver knows the mean power of the distortion; the abstraction and MCS adaptation don't"
+    return [f"{'' if i else 'Radio':10}{line}" for i, line in enumerate([*words, told])]
 
 
 def _precoding(channel: ChannelSpec, ofdm: OfdmSpec) -> str:

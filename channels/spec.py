@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from channels.coding.mcs import mcs_table_size
+from channels.impairments.spec import RadioSpec
 from channels.propagation.registry import entry
 
 SceneName = Literal[
@@ -183,6 +184,12 @@ class OfdmSpec(_Spec):
     pilot_symbols: tuple[int, ...] = Field(default=(2, 11), min_length=1)
     num_streams: int = Field(default=1, ge=1, le=4, description="spatially multiplexed layers")
     csi: CsiKind = "ls-cp"
+    waveform: Literal["cp-ofdm", "dft-s-ofdm"] = "cp-ofdm"
+    ptrs_prb_spacing: Literal[0, 2, 4] = Field(
+        default=0,
+        description="a subcarrier of phase-tracking pilots (PT-RS) in every so many PRBs of data symbols, by "
+        "which the common phase error of each symbol is corrected; 0 for none",
+    )
 
     @model_validator(mode="after")
     def _check_pilots(self) -> Self:
@@ -198,6 +205,15 @@ class OfdmSpec(_Spec):
             raise ValueError(
                 f"num_subcarriers must be a multiple of num_streams ({self.num_streams}) so that every "
                 f"stream has the same number of pilots, not {self.num_subcarriers}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_waveform(self) -> Self:
+        if self.waveform == "dft-s-ofdm" and (self.num_streams > 1 or self.ptrs_prb_spacing):
+            raise ValueError(
+                "waveform 'dft-s-ofdm' has one layer (num_streams 1, TS 38.211 §6.3.1.3) and here no PT-RS "
+                "(ptrs_prb_spacing 0)"
             )
         return self
 
@@ -273,6 +289,7 @@ class LinkSpec(_Spec):
     classes: Annotated[dict[str, ClassSpec], Field(min_length=1)] = Field(default_factory=_default_classes)
     num_ldpc_iterations: int = Field(default=20, ge=1, le=200)
     harq_combining: Literal["incremental-redundancy", "chase"] = "incremental-redundancy"
+    radio: RadioSpec = RadioSpec()
     harq_round_trip_slots: int = Field(
         default=8, ge=0, le=64, description="slots between a round and the next"
     )
@@ -297,6 +314,28 @@ class LinkSpec(_Spec):
                 f"{self.channel.carrier_frequency_hz:g} is a Doppler shift of {doppler_hz:.0f} Hz, more than "
                 f"a quarter of ofdm.subcarrier_spacing_khz ({spacing_khz}): the channel would change within "
                 "an OFDM symbol. Lower one of the first two, or widen the spacing"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_radio(self) -> Self:
+        prefix_ns = self.ofdm.cyclic_prefix_s * 1e9
+        if self.radio.timing_offset_ns > prefix_ns / 2:
+            raise ValueError(
+                f"radio.timing_offset_ns must be at most half of the cyclic prefix ({prefix_ns / 2:.0f} ns), "
+                f"not {self.radio.timing_offset_ns:g}"
+            )
+        spacing_hz = self.ofdm.subcarrier_spacing_khz * 1e3
+        if abs(self.radio.cfo_hz) > MOST_DOPPLER * spacing_hz:
+            raise ValueError(
+                f"radio.cfo_hz must be at most a quarter of the subcarrier spacing ({spacing_hz / 4:g} Hz), "
+                f"not {self.radio.cfo_hz:g}"
+            )
+        boosted = [name for name, c in self.classes.items() if c.power_boost_db]
+        if self.ofdm.waveform == "dft-s-ofdm" and boosted:
+            raise ValueError(
+                f"classes.{boosted[0]}.power_boost_db must be 0 with ofdm.waveform 'dft-s-ofdm', whose DFT "
+                "mixes the packets of a symbol"
             )
         return self
 

@@ -118,7 +118,13 @@ class ChannelLink:
             _received(
                 message,
                 delivery.payloads,
-                LinkReport(delivery.snr_db, delivery.channel_uses, delivery.classes, delivery.channel_nmse),
+                LinkReport(
+                    delivery.snr_db,
+                    delivery.channel_uses,
+                    delivery.classes,
+                    delivery.channel_nmse,
+                    delivery.radio,
+                ),
                 delivery.doubtful,
             )
             for message, delivery in zip(messages, deliveries, strict=True)
@@ -143,7 +149,8 @@ class ChannelLink:
                 values=stream.values.numel(),
                 mean_square_error=delivery.mean_square_error,
             )
-            report = LinkReport(delivery.snr_db, delivery.channel_uses, {stream.protection.value: analog})
+            classes = {stream.protection.value: analog}
+            report = LinkReport(delivery.snr_db, delivery.channel_uses, classes, radio=delivery.radio)
             received.append(ReceivedMessage((arrived,), message.width, message.height, report))
         return received
 

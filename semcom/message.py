@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from channels.impairments.report import RadioReport
     from channels.links.grants import DeliveryKind
     from channels.links.report import BurstReport, Doubtful
 
@@ -153,12 +154,14 @@ class LinkReport:
         classes: per protection class the link's own report.
         channel_nmse: squared error of the channel estimate over the channel's power, in truth; None where
             nothing is estimated.
+        radio: what an impaired radio did, in truth; None of an ideal one.
     """
 
     snr_db: float | None
     channel_uses: int
     classes: Mapping[str, BurstReport]
     channel_nmse: float | None = None
+    radio: RadioReport | None = None
 
 
 @dataclass(frozen=True)

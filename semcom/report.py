@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
         "bpp": bpp(message),
         "snr_db": received.report.snr_db,
         "channel_nmse": received.report.channel_nmse,
+        **({"radio": asdict(received.report.radio)} if received.report.radio else {}),
         "channel_uses": received.report.channel_uses,
         "cbr": received.report.channel_uses / (3 * message.num_pixels),
         "classes": {name: row.as_json() for name, row in received.report.classes.items()},

@@ -96,10 +96,15 @@ class AbstractLink:
 
     def __init__(self, spec: LinkSpec) -> None:
         self.spec = spec
+        if spec.radio.on or spec.ofdm.waveform != "cp-ofdm":
+            what = "radio impairments" if spec.radio.on else f"waveform {spec.ofdm.waveform!r}"
+            raise ValueError(f"the abstraction knows no {what}: use the bit-exact link (kind: digital)")
         self._front_end = OfdmFrontEnd(spec.channel, spec.ofdm)
         self._scheduler = Scheduler(spec, self._front_end.num_data_res, self._front_end.num_pilot_res)
         self._sampler = SinrSampler(spec, self._front_end)
         self._names = list(spec.classes)
+        data_symbols = spec.ofdm.num_ofdm_symbols - len(spec.ofdm.pilot_symbols)
+        self._res_a_symbol = self._front_end.num_data_res / data_symbols
         self._boosts = np.array([10 ** (c.power_boost_db / 10) for c in spec.classes.values()])
 
     def send(
@@ -239,7 +244,7 @@ class AbstractLink:
             beta, boost = self._beta(self._names[index]), float(self._boosts[index])
             if boost not in sinrs:
                 sinrs[boost] = sampled.at(boost / mean_power)
-            edges = np.stack([ends - sizes, ends])[:, chosen] / self.spec.ofdm.num_subcarriers
+            edges = np.stack([ends - sizes, ends])[:, chosen] / self._res_a_symbol
             # Means over the band and the streams, for every OFDM symbol of data
             faded = np.exp(sinrs[boost] * (-1 / beta)).mean(axis=-1)
             mean = _mean_between(faded, row[chosen], edges)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from channels.coding.mcs import mcs, mcs_table_size
+from channels.impairments.spec import RadioSpec
 from channels.links.abstraction import AbstractLink, refusal
 from channels.spec import LinkSpec
 
@@ -63,7 +64,9 @@ def _fastest(
         if refusal(spec.ofdm, scheme) is None
     ]
     candidates = {str(i): spec.classes[name].model_copy(update={"mcs": i}) for i in by_rate}
-    link = AbstractLink(spec.model_copy(update={"classes": candidates}))
+    # Of an ideal radio: what a real one costs is left to the target's margin, or to a higher `snr_db`
+    ofdm = spec.ofdm.model_copy(update={"waveform": "cp-ofdm"})
+    link = AbstractLink(spec.model_copy(update={"classes": candidates, "ofdm": ofdm, "radio": RadioSpec()}))
     low, high = 0, len(by_rate) - 1
     while low < high:
         middle = (low + high + 1) // 2

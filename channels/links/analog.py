@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from channels.impairments.report import RadioReport
 from channels.links.grants import burst_snrs
 from channels.ofdm.front_end import Equalised, OfdmFrontEnd
 from channels.spec import LinkSpec
@@ -36,6 +37,8 @@ class AnalogDelivery:
     """The constant SINR with the mean capacity of the symbols after equalisation, in truth: not what the
     receiver believes (`channels.ofdm.receiver.post_equalisation_sinr`)."""
     snr_db: float
+    radio: RadioReport | None = None
+    """What an impaired radio did; None of an ideal one."""
 
 
 class AnalogLink:
@@ -47,7 +50,7 @@ class AnalogLink:
 
     def __init__(self, spec: LinkSpec, device: str = "cpu") -> None:
         self.spec = spec
-        self._front_end = OfdmFrontEnd(spec.channel, spec.ofdm, device)
+        self._front_end = OfdmFrontEnd(spec.channel, spec.ofdm, device, spec.radio)
 
     def send(
         self, bursts: Sequence[Tensor], snr_db: float | Sequence[float], seeds: Sequence[int]
@@ -113,4 +116,5 @@ class AnalogLink:
             pilot_uses=uses - self._resource_elements(burst.numel()),
             effective_sinr_db=10 * math.log10(math.expm1(capacity)),
             snr_db=snr,
+            radio=received.radio,
         )

@@ -28,7 +28,7 @@ from channels.coding.rate_matching import RV_ORDER, LdpcCode, ldpc_code
 from channels.coding.transport import TransportFormat, payload_part, reassemble, segment
 from channels.links.grants import Payload, Scheduler, burst_snrs
 from channels.links.report import ClassReport, Delivery, Doubtful
-from channels.ofdm.front_end import OfdmFrontEnd
+from channels.ofdm.front_end import Equalised, OfdmFrontEnd
 from channels.spec import LinkSpec
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class DigitalLink:
     def __init__(self, spec: LinkSpec, device: str = "cpu") -> None:
         self.spec = spec
         self._device = device
-        self._front_end = OfdmFrontEnd(spec.channel, spec.ofdm, device)
+        self._front_end = OfdmFrontEnd(spec.channel, spec.ofdm, device, spec.radio)
         self._scheduler = Scheduler(spec, self._front_end.num_data_res, self._front_end.num_pilot_res)
 
     def send(
@@ -93,7 +93,7 @@ class DigitalLink:
         packets = [self._packet(i, payload) for i, burst in enumerate(bursts) for payload in burst]
         self._encode(packets)
         uses, pilot_uses, next_slot = [0] * len(bursts), [0] * len(bursts), [0] * len(bursts)
-        nmse: list[float] = []
+        first: list[Equalised] = []
         active = packets
         for round_index in range(max(c.harq_rounds for c in self.spec.classes.values())):
             active = [p for p in active if p.received is None and round_index < self._rounds(p)]
@@ -102,7 +102,7 @@ class DigitalLink:
             chase = self.spec.harq_combining == "chase"
             rv = 0 if chase else RV_ORDER[round_index]
             of_round = self._transmit(active, rv, snrs, seeds, next_slot)
-            nmse = nmse or of_round
+            first = first or of_round
             self._decode(active)
             for burst, members in _by_burst(active).items():
                 res = sum(p.format.num_resource_elements for p in members)
@@ -117,7 +117,8 @@ class DigitalLink:
                 channel_uses=uses[i],
                 pilot_uses=pilot_uses[i],
                 snr_db=snrs[i],
-                channel_nmse=nmse[i],
+                channel_nmse=float(first[i].channel_nmse),
+                radio=first[i].radio,
                 doubtful={k: _doubtful(p) for k, p in enumerate(members_of[i]) if _is_wished(p)},
             )
             for i in range(len(bursts))
@@ -159,10 +160,10 @@ class DigitalLink:
         snrs: Sequence[float],
         seeds: Sequence[int],
         first_slots: Sequence[int],
-    ) -> list[float]:
+    ) -> list[Equalised]:
         """Send one redundancy version of each packet and add what is received into its LLR buffer.
 
-        Returns the error of each burst's channel estimate, over the channel's power.
+        Returns what the front end made of each burst.
         """
         coded = [p.code.transmit(p.sent, rv) for p in packets]
         symbols = _map(packets, coded)
@@ -207,7 +208,7 @@ class DigitalLink:
             packet.code.combine(packet.llr, llr, rv)
             packet.versions.append(rv)
             packet.coded_bit_errors += int(((llr > 0) != bits.bool()).sum())
-        return [float(received.channel_nmse) for received in equalised]
+        return equalised
 
     def _decode(self, packets: list[_Packet]) -> None:
         for code, members in _by_code(packets).items():

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from channels.impairments.report import RadioReport
+
 
 @dataclass(frozen=True, kw_only=True)
 class BurstReport:
@@ -101,6 +103,8 @@ class Delivery:
     channel_nmse: float | None
     """Squared error of the channel estimate over the channel's power, in the first round, in truth; zero with
     perfect CSI, None where nothing is estimated (abstraction)."""
+    radio: RadioReport | None = None
+    """What an impaired radio did in the first round; None of an ideal one."""
     doubtful: Mapping[int, Doubtful] = field(default_factory=dict)
     """By place in `payloads`: lost packets that were wished with their errors (`Payload.delivery`)."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,11 +22,19 @@ from torch import Tensor
 
 from channels.ofdm.estimation import build_estimator
 from channels.ofdm.interference import interference_to_signal
+from channels.ofdm.phase_tracking import common_phase, data_symbols, ptrs_subcarriers
 from channels.ofdm.receiver import equalise, post_equalisation_sinr, unbiased_error_variance
 from channels.propagation.base import ChannelModel, frequency_response
 from channels.propagation.factory import build_channel_model
 from channels.randomness import derive_seed
 from channels.spec import ChannelSpec, OfdmSpec
+
+if TYPE_CHECKING:
+    from channels.impairments.burst import RadioBurst
+    from channels.impairments.chain import RadioChain
+    from channels.impairments.report import RadioReport
+    from channels.impairments.spec import RadioSpec
+    from channels.ofdm.transform_precoding import TransformPrecoding
 
 _CHANNEL, _NOISE = 0, 1
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
@@ -44,12 +53,16 @@ class Equalised:
     """Same shape, real, linear: the SINR in truth, from the channel itself (`post_equalisation_sinr`)."""
     channel_nmse: Tensor
     """[], squared error of the channel estimate over the channel's power, in truth; zero with perfect CSI."""
+    radio: RadioReport | None = None
+    """What an impaired radio did; None of an ideal one."""
 
 
 class OfdmFrontEnd:
     """Resource grid, pilots, channel, estimation and equalisation of a link."""
 
-    def __init__(self, channel: ChannelSpec, ofdm: OfdmSpec, device: str = "cpu") -> None:
+    def __init__(
+        self, channel: ChannelSpec, ofdm: OfdmSpec, device: str = "cpu", radio: RadioSpec | None = None
+    ) -> None:
         self.spec = ofdm
         self._device = device
         self._model = build_channel_model(channel)
@@ -62,6 +75,17 @@ class OfdmFrontEnd:
         self._pilots = _pilot_sequence(ofdm).to(device)
         self._data_index = _data_order(ofdm).to(device)
         self._estimator = build_estimator(ofdm, self.statistics, self._frequencies)
+        self._ptrs = ptrs_subcarriers(ofdm)
+        self._chain: RadioChain | None = None
+        if radio is not None and radio.on:
+            from channels.impairments.chain import RadioChain
+
+            self._chain = RadioChain(radio, ofdm, channel.carrier_frequency_hz, self._frequencies)
+        self._transform: TransformPrecoding | None = None
+        if ofdm.waveform == "dft-s-ofdm":
+            from channels.ofdm.transform_precoding import TransformPrecoding
+
+            self._transform = TransformPrecoding(self._data_index, ofdm.num_subcarriers)
 
     @property
     def num_data_res(self) -> int:
@@ -71,7 +95,7 @@ class OfdmFrontEnd:
     @property
     def num_pilot_res(self) -> int:
         """Resource elements for pilots in a slot."""
-        return len(self.spec.pilot_symbols) * self.spec.num_subcarriers
+        return self.spec.num_ofdm_symbols * self.spec.num_subcarriers - self.num_data_res
 
     def send(
         self,
@@ -108,24 +132,47 @@ class OfdmFrontEnd:
         level = torch.from_numpy(np.repeat(of_burst, num_slots)).to(self._device)
         no_of_level = self.noise_variance([float(snr) for snr in levels]).to(self._device)
         no = no_of_level[level].float()
+        if self._transform is not None:
+            x = self._transform.spread(x)
         grid = self._to_grid(x * amplitude[..., None])
+        radio: RadioBurst | None = None
+        if self._chain is not None:
+            from channels.impairments.burst import RadioBurst
+
+            radio = RadioBurst(self._chain, seeds, offsets, num_slots)
+            grid = radio.transmit(grid)
         y = torch.einsum("srltf,sltf->srtf", h.to(x.dtype), grid) + no.sqrt()[:, None, None, None] * noise
+        if radio is not None:
+            y, h = radio.receive(y, h)
         h_hat = h if self._estimator is None else self._estimator.estimate(self._pilot_estimates(y), no)
+        if len(self._ptrs):
+            turn = common_phase(y, h_hat[:, :, 0], self.spec)
+            y, h = y * turn, h * turn.unsqueeze(1)
         missed, power = (t.detach().abs().square().sum(dim=(1, 2, 3, 4)) for t in (h_hat - h, h))
         # Once a noise level, not once a slot
         error = self.error_variance(no_of_level)
         believed = self._on_data(error.sum(dim=1)).float()[level]
+        n0 = no[:, None]
+        if radio is not None:
+            n0 = n0 + radio.evm_squared[:, None] * self._on_data(h.abs().square().sum(2).mean(1)).detach()
         unbiased = self._on_data(unbiased_error_variance(error, self.spec.num_streams)).float()[level]
         symbols, variance = equalise(
             self._on_data(y).transpose(1, 2),
             self._on_data(h_hat.to(x.dtype)).permute(0, 3, 1, 2) * amplitude[..., None, None],
-            no[:, None] + believed * amplitude.square(),
+            n0 + believed * amplitude.square(),
         )
         sinr = post_equalisation_sinr(
-            self._on_data(h).permute(0, 3, 1, 2), unbiased, no[:, None], amplitude.detach().square().float()
+            self._on_data(h).permute(0, 3, 1, 2), unbiased, n0, amplitude.detach().square().float()
         )
+        if self._transform is not None:
+            symbols, variance = self._transform.despread(symbols, variance)
+            sinr = self._transform.sinr(sinr)
         parts = zip(*(t.split(num_slots) for t in (symbols, variance, sinr, missed, power)), strict=True)
-        return [Equalised(s, v, truth, error.sum() / total.sum()) for s, v, truth, error, total in parts]
+        reports = [None] * len(bursts) if radio is None else radio.reports()
+        return [
+            Equalised(s, v, truth, error.sum() / total.sum(), report)
+            for (s, v, truth, error, total), report in zip(parts, reports, strict=True)
+        ]
 
     def heard(self, burst: Tensor, snr_db: float, seed: int) -> Tensor:
         """What the first receive antenna hears of a burst's data symbols, [num_slots, num_data_res], complex.
@@ -207,6 +254,9 @@ class OfdmFrontEnd:
         pilots = self._pilots.to(symbols.dtype)
         grid = grid.unflatten(-1, (self.spec.num_ofdm_symbols, self.spec.num_subcarriers)).clone()
         grid[:, :, list(self.spec.pilot_symbols)] = pilots
+        if len(self._ptrs):
+            # Of the first stream, in whose place the others are silent, at the energy of all
+            grid[:, 0, data_symbols(self.spec)[:, None], self._ptrs] = self.spec.num_streams**0.5
         return grid
 
     def _pilot_estimates(self, y: Tensor) -> Tensor:
@@ -284,5 +334,7 @@ def _data_order(spec: OfdmSpec) -> Tensor:
     """
     subcarriers = torch.arange(spec.num_subcarriers, dtype=torch.float64)
     spread = torch.argsort(torch.argsort((subcarriers * _GOLDEN_RATIO) % 1.0))
+    if spec.ptrs_prb_spacing:
+        spread = spread[~torch.isin(spread, ptrs_subcarriers(spec))]
     data_symbols = [t for t in range(spec.num_ofdm_symbols) if t not in spec.pilot_symbols]
     return torch.cat([t * spec.num_subcarriers + spread for t in data_symbols])
