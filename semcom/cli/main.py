@@ -54,10 +54,12 @@ app.command()(demo)
 
 @app.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version, and the commit where the program is run from a checkout."""
     from semcom import __version__
+    from semcom.provenance import git_commit
 
-    typer.echo(__version__)
+    commit = git_commit()
+    typer.echo(__version__ if commit is None else f"{__version__} ({commit})")
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def plot_curves(
         label = ", ".join(str(value) for value in key if pd.notna(value))
         _curve(ax, curve.sort_values(x), x, metric, plain(label), limits)
     ax.set(xlabel=label_of(x, metrics), ylabel=label_of(metric, metrics))
+    _fit(ax, table[metric].to_numpy(dtype=float), limits)
     ax.grid(alpha=0.3)
     ax.legend(title=None if hues[0] == "system" else plain(hues[0]))
     return ax
@@ -96,6 +97,21 @@ def _curve(
     low = low if least is None else np.maximum(low, least)
     high = high if most is None else np.minimum(high, most)
     ax.fill_between(positions, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+
+
+def _fit(ax: Axes, values: Any, limits: Sequence[float | None]) -> None:
+    """The axis follows the curves, not their bands, which few pictures make as wide as one likes."""
+    known = values[np.isfinite(values)]
+    if not len(known) or known.min() == known.max():
+        return
+    margin = 0.25 * (known.max() - known.min())
+    least, most = limits
+    low, high = known.min() - margin, known.max() + margin
+    # Room for the markers where the curve touches the end of what a metric can be
+    edge = 0.1 * margin
+    ax.set_ylim(
+        low if least is None else max(low, least - edge), high if most is None else min(high, most + edge)
+    )
 
 
 def _band(curve: pd.DataFrame, metric: str) -> tuple[Any, Any]:

@@ -189,9 +189,11 @@ def test_out_that_is_a_file_is_refused_before_work(tile, tmp_path):
 @pytest.mark.parametrize("arguments", [("--version",), ("version",)])
 def test_version(arguments):
     from semcom import __version__
+    from semcom.provenance import git_commit
 
-    run = semcom(*arguments)
-    assert (run.returncode, run.stdout.strip()) == (0, __version__)
+    run, commit = semcom(*arguments), git_commit()
+    expected = __version__ if commit is None else f"{__version__} ({commit})"
+    assert (run.returncode, run.stdout.strip()) == (0, expected)
 
 
 def test_python_m_semcom():
