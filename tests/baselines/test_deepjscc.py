@@ -8,6 +8,7 @@ import torch
 
 from channels.links.digital import DigitalLink
 from channels.spec import ChannelSpec, LinkSpec, OfdmSpec
+from semcom.adaptation import Adapted
 from semcom.contracts import Budget, BudgetError
 from semcom.link import ChannelLink, PerfectLink, transmit
 from semcom.message import AnalogStream, Message, Protection, ReceivedAnalogStream, Stream
@@ -159,7 +160,9 @@ def test_report_of_an_analog_transmission(tmp_path, system, awgn, photo):
     small = photo[:, :96, :128].contiguous()
     allowed = budget(1 / 24, small, awgn)
     result = transmit(small, system, awgn, allowed, 10.0, 1)
-    report = write_report(tmp_path, small, result, {"seed": 1})
+    spec = LinkSpec(channel=ChannelSpec(model="awgn"))
+    adapted = Adapted(result.message, spec, {}, {}, "values are sent uncoded")
+    report = write_report(tmp_path, small, result, {"seed": 1}, system, adapted)
     (analog,) = report["classes"].values()
     assert analog["packets"] == analog["lost"] == report["bpp"] == 0
     assert analog["values"] == result.message.streams[0].values.numel()

@@ -269,13 +269,13 @@ def test_table_goes_between_its_marks(tmp_path):
         table(data, "jpeg")
 
 
-def test_readme_shows_the_table_of_the_committed_result():
+def test_results_page_shows_the_table_of_the_committed_result():
     result = ROOT / "benchmarks/results/link_kodak.json"
     if not result.exists():
         pytest.skip("no benchmarks/results/link_kodak.json")
     rendered = table(json.loads(result.read_text()))
     marks = "<!-- bench:link_kodak -->", "<!-- /bench:link_kodak -->"
-    assert f"{marks[0]}\n{rendered}\n{marks[1]}" in (ROOT / "README.md").read_text()
+    assert f"{marks[0]}\n{rendered}\n{marks[1]}" in (ROOT / "docs" / "results.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_processes_survive_exits_and_hangs(toy: Toy, tmp_path: Path) -> None:
     scenario = toy(
         systems=systems | {"good": GOOD},
         grid={"snr_db": [30]},
-        stop={"trials": 1, "seconds_per_task": 2},
+        stop={"trials": 1, "seconds_per_task": 8},
         images=toy()["images"][:1],
         pictures=0,
     )
