@@ -72,6 +72,7 @@ def test_erasures_follow_the_probabilities():
     assert variance > 10
 
 
+@pytest.mark.filterwarnings("ignore:signal to interference")
 @pytest.mark.parametrize(("model", "speed_kmh"), [("tdl-c", 3), ("tdl-c", 500), ("rayleigh", 3)])
 def test_a_burst_is_the_same_alone_in_a_batch_and_in_another_order(model, speed_kmh, monkeypatch):
     classes = {"base": ClassSpec(mcs=9, harq_rounds=3), "detail": ClassSpec(mcs=13, power_boost_db=2)}
