@@ -7,7 +7,7 @@ option is an error in the first half second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -77,6 +77,12 @@ def _to_points(value: Any) -> Any:
 
 def _to_boxes(value: Any) -> Any:
     return parse_boxes(value) if _is_text(value) else value
+
+
+def _to_settings(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple(f"{name}={setting}" for name, setting in value.items())
+    return (value,) if isinstance(value, str) else value
 
 
 def _is_text(value: Any) -> bool:
@@ -166,6 +172,15 @@ class SemanticOptions(BaseModel):
     quantization: Quantization = Field(
         default=Quantization.AUTO,
         description="Precision of the receiver's networks; auto is what is exact and fast on this machine.",
+    )
+    device: str = Field(
+        default="cpu",
+        pattern=r"^(cpu|cuda(:\d+)?|xpu(:\d+)?|mps)$",
+        description="Of the receiver's networks: cpu, cuda, cuda:1, …; streams are read on the CPU.",
+    )
+    set: Annotated[tuple[str, ...], BeforeValidator(_to_settings)] = Field(
+        default=(),
+        description="NAME=VALUE of a profile with published models, such as models.unet=FOLDER; repeatable.",
     )
     adapters: bool = Field(
         default=True, description="Use the profile's LoRA adapters; without them is for ablations."

@@ -6,17 +6,21 @@
 
 Weights are safetensors only. Everything is checked before anything is used: a folder that is damaged,
 incomplete or of another version gives one `ProfileError` and nothing half-loaded.
+
+A profile whose generator is a published model has a `profile.yaml` (`semcom.latent.spec`); what it does not
+have itself it takes from its base.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -26,9 +30,16 @@ from torch import Tensor, nn
 from semcom.files import MIB, read_limited
 from semcom.profile_checks import UnfitError, check_config, check_tensors
 
+if TYPE_CHECKING:
+    from semcom.latent.spec import LatentSpec
+
 PROFILE_VERSION = 1
+LATENT_MARKS = ("profile.yaml", "model_index.json")
+"""Files by which a folder is a profile with published models."""
+_MARKS = ("profile.json", *LATENT_MARKS)
 _MAX_MANIFEST_BYTES, _MAX_PART_BYTES = MIB, 16 << 30
 Module = TypeVar("Module", bound=nn.Module)
+_Parts = Mapping[str, tuple[dict[str, Any], dict[str, Tensor]]]
 
 
 class ProfileError(ValueError):
@@ -42,33 +53,94 @@ class Profile:
         name: of the profile.
         folder: it was read from.
         parts: configuration and tensors per part.
+        latent: what published models make its pictures, and the profile that the other parts are of.
     """
 
     def __init__(
-        self, name: str, folder: Path, parts: Mapping[str, tuple[dict[str, Any], dict[str, Tensor]]]
+        self,
+        name: str,
+        folder: Path,
+        parts: _Parts,
+        latent: tuple[LatentSpec, Profile] | None = None,
     ) -> None:
         self.name, self._folder, self._parts = name, folder, parts
+        self.latent = None if latent is None else latent[0]
+        self._base = None if latent is None else latent[1]
 
     @classmethod
-    def open(cls, source: str | Path = "tiny") -> Profile:
+    def open(cls, source: str | Path = "tiny", overrides: Sequence[str] = ()) -> Profile:
         """Reads a shipped profile by name or a folder by path.
+
+        Args:
+            source: name or folder.
+            overrides: NAME=VALUE of a profile.yaml's fields.
 
         Raises:
             ProfileError: no such profile, another version, or a file that is missing, damaged, foreign
-                or holds a value that is not finite.
+                or holds a value that is not finite; or overrides of a profile without a profile.yaml.
         """
-        folder = _folder(source)
-        manifest = _manifest(folder)
-        parts = {part: _read_part(folder, part, entry) for part, entry in manifest["parts"].items()}
-        return cls(str(manifest["name"]), folder, parts)
+        folder = folder_of(source)
+        parts: _Parts = {}
+        name = folder.resolve().name
+        if (folder / "profile.json").is_file():
+            manifest = _manifest(folder)
+            parts = {part: _read_part(folder, part, entry) for part, entry in manifest["parts"].items()}
+            name = str(manifest["name"])
+        if any((folder / mark).is_file() for mark in LATENT_MARKS):
+            return cls._open_latent(name, folder, parts, overrides)
+        if overrides:
+            raise ProfileError(f"--set {overrides[0]}: profile {name} has no published models to set")
+        return cls(name, folder, parts)
+
+    @classmethod
+    def _open_latent(cls, name: str, folder: Path, parts: _Parts, overrides: Sequence[str]) -> Profile:
+        from semcom.latent.spec import SpecError, read
+
+        try:
+            spec = read(folder, overrides)
+        except SpecError as error:
+            raise ProfileError(str(error)) from error
+        base = cls.open(spec.base)
+        if base.latent is not None:
+            raise ProfileError(f"profile {name}: its base {spec.base} has published models itself; give tiny")
+        return cls(name, folder, {**base._parts, **parts}, (spec, base))
 
     def __contains__(self, part: str) -> bool:
         return part in self._parts
 
     @property
+    def parts(self) -> list[str]:
+        """Names of all parts."""
+        return list(self._parts)
+
+    def size(self, part: str) -> int:
+        """Numbers that a part holds."""
+        return sum(tensor.numel() for tensor in self.tensors(part).values())
+
+    def copy_own_parts(self, folder: Path) -> None:
+        """Copies the parts that the folder of the profile holds itself, with their manifest and cards."""
+        if (self._folder / "profile.json").is_file():
+            entries = _manifest(self._folder)["parts"]
+            cards = [
+                f"{part}.card.json" for part in entries if (self._folder / f"{part}.card.json").is_file()
+            ]
+            for file in ["profile.json", *(entry["file"] for entry in entries.values()), *cards]:
+                shutil.copyfile(self._folder / file, folder / file)
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of the manifest, which holds that of every part: what a cached result belongs to."""
-        return sha256((self._folder / "profile.json").read_bytes()).hexdigest()
+        """SHA-256 of the manifest, which holds that of every part: what a cached result belongs to.
+
+        Of published models it is that of every file that is used, besides the base's.
+        """
+        if self.latent is None or self._base is None:
+            return sha256((self._folder / "profile.json").read_bytes()).hexdigest()
+        from semcom.latent.sources import content
+
+        own = self._folder / "profile.json"
+        marks = [self._base.digest, self.latent.model_dump_json(), *content(self.name, self.latent)]
+        marks += [own.read_text()] if own.is_file() else []
+        return sha256("\n".join(marks).encode()).hexdigest()
 
     def build(self, part: str, factory: type[Module]) -> Module:
         """The model of a part, in float32, evaluation mode, frozen.
@@ -89,6 +161,8 @@ class Profile:
 
     def card(self, part: str) -> dict[str, Any]:
         """How a part was trained."""
+        if self._base is not None and not (self._folder / f"{part}.card.json").is_file():
+            return self._base.card(part)
         card: dict[str, Any] = json.loads((self._folder / f"{part}.card.json").read_text())
         return card
 
@@ -131,18 +205,23 @@ def write_part(
     (folder / f"{part}.card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
-def _folder(source: str | Path) -> Path:
+def shipped() -> list[str]:
+    """Names of the profiles that come with semcom."""
+    here = Path(str(files("semcom"))) / "profiles"
+    return sorted({path.parent.name for mark in _MARKS for path in here.glob(f"*/{mark}")})
+
+
+def folder_of(source: str | Path) -> Path:
     """A shipped profile by its bare name, for which no folder of that name stands in unasked; or a path."""
-    shipped = Path(str(files("semcom"))) / "profiles"
-    known = sorted(path.parent.name for path in shipped.glob("*/profile.json"))
-    folder, there = Path(source), os.path.lexists(Path(source) / "profile.json")
+    known, folder = shipped(), Path(source)
+    there = any(os.path.lexists(folder / mark) for mark in _MARKS)
     if str(source) in known and not (there and isinstance(source, Path)):
-        return shipped / source
+        return Path(str(files("semcom"))) / "profiles" / source
     if there:
         return folder
     name = repr(str(source)[:200])
     raise ProfileError(
-        f"no profile {name}: neither a folder with a profile.json nor one of {', '.join(known)}"
+        f"no profile {name}: neither a folder with a profile.json or .yaml nor one of {', '.join(known)}"
     )
 
 

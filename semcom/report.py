@@ -21,12 +21,10 @@ from semcom.message import Reconstruction
 from semcom.metrics.psnr import psnr
 from semcom.metrics.ssim import ssim
 from semcom.metrics.topk_agreement import topk_agreement
-from semcom.options import SemanticOptions
 from semcom.packets import bits_on_wire, bpp
 from semcom.picture import images
 from semcom.profile import Profile
 from semcom.provenance import provenance
-from semcom.receiver.quantization import resolved
 from semcom.sheet import Cell, contact_sheet
 from semcom.systems import build
 
@@ -74,10 +72,10 @@ def write_report(
 
 def _made_by(system: System) -> dict[str, Any]:
     """Profile with its hash and the precision that ran, of systems that have them."""
-    profile, options = getattr(system, "profile", None), getattr(system, "options", None)
+    profile = getattr(system, "profile", None)
     if not isinstance(profile, Profile):
         return {"profile": None, "precision": None}
-    precision = resolved(options.quantization).value if isinstance(options, SemanticOptions) else None
+    precision = getattr(system, "precision", None)
     return {"profile": {"name": profile.name, "sha256": profile.digest}, "precision": precision}
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from semcom.air_quality import PART, AirQuality
@@ -20,7 +21,7 @@ from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import KeyTransform
 from semcom.networks.mgdd import MultimodalDecoder
-from semcom.networks.pseudo_words import PseudoWordEncoder
+from semcom.networks.pseudo_words import PseudoWordEncoder, PseudoWordReader
 from semcom.networks.sam import TinySegmenter, published_sam
 from semcom.networks.u2net import U2NetP
 from semcom.options import SemanticOptions
@@ -43,8 +44,14 @@ from semcom.transmitter.search import SenderSearch
 from semcom.transmitter.segmenter import Segmenter
 from semcom.transmitter.split import KeyShares
 
+if TYPE_CHECKING:
+    from semcom.latent.spec import Component
+    from semcom.networks.latent_diffusion import LatentGenerator
+
 ANALOG_ADAPTERS = "enhancer_adapters_analog"
 """Part of a profile; without it the enhancer reads analog pictures as it is."""
+READER = "word_reader"
+"""Part of a latent profile that turns pseudo-words into tokens for its UNet."""
 
 
 class SemanticSystem:
@@ -67,7 +74,7 @@ class SemanticSystem:
     ) -> None:
         named = {} if profile is None else {"profile": profile}
         self.options = (options or SemanticOptions()).updated(**named, **wishes)
-        self._parts = _Parts(Profile.open(self.options.profile))
+        self._parts = _Parts(Profile.open(self.options.profile, self.options.set))
         self.announce: Callable[[str], object] = _say_nothing
         self._parts.check(self.options)
 
@@ -78,7 +85,7 @@ class SemanticSystem:
             ValueError: as for a new system.
         """
         options = self.options.updated(**changes)
-        if options.profile != self.options.profile:
+        if (options.profile, options.set) != (self.options.profile, self.options.set):
             return SemanticSystem(options=options)
         other = object.__new__(SemanticSystem)
         other.options, other._parts, other.announce = options, self._parts, self.announce
@@ -97,7 +104,7 @@ class SemanticSystem:
         sender = CaptionEncoder(parts.coder, parts.describer(self.options))
         selector = parts.selector(self.options)
         options = self.options
-        told = options.steps, options.decoder_seed, options.quantization, options.adapters
+        told = options.steps, options.decoder_seed, options.quantization, options.adapters, options.device
         search = SenderSearch(
             parts.float_enhancer,
             parts.transform,
@@ -122,13 +129,29 @@ class SemanticSystem:
     @cached_property
     def receiver(self) -> Receiver:
         """At the precision that the options name."""
-        parts = self._parts
-        level = resolved(self.options.quantization)
-        enhancer, decoder = parts.networks(level, self.options.adapters)
+        parts, options = self._parts, self.options
         transform = in_fixed_point(parts.transform)
-        reads_values = partial(parts.analog, level, self.options.adapters)
+        here = options.device == "cpu" and parts.profile.latent is None
+        level = self.precision if here else resolved(Quantization.AUTO)  # analog pictures: on the CPU
+        reads_values = partial(parts.analog, level, options.adapters)
         coders = parts.tables, parts.stream_tables, parts.coder
-        return Receiver(enhancer, decoder, transform, *coders, self.options, analog=reads_values)
+        if parts.profile.latent is not None:
+            generator = parts.generator(self.precision, options.device, options.adapters)
+            first = parts.networks(resolved(Quantization.AUTO, options.device), False, options.device)
+            return Receiver(
+                first[0], None, transform, *coders, options, generator=generator, analog=reads_values
+            )
+        enhancer, decoder = parts.networks(self.precision, options.adapters, options.device)
+        return Receiver(enhancer, decoder, transform, *coders, options, analog=reads_values)
+
+    @property
+    def precision(self) -> Quantization:
+        """What the option comes to on this machine with this profile."""
+        if self.profile.latent is None:
+            return resolved(self.options.quantization, self.options.device)
+        from semcom.latent.loading import precision_of
+
+        return precision_of(self.profile.latent, self.options.quantization, self.options.device)
 
     def over_the_air(
         self, known: Situation, fixed: Mapping[str, int]
@@ -136,13 +159,13 @@ class SemanticSystem:
         """Ways to spend a budget in channel uses and what sends so, the best first (`semcom.chooser`).
 
         Captions and pseudo-words that nobody asked for are left out: they win nothing at any rate. None where
-        the profile has no table to choose by.
+        the profile has no table to choose by; a base's table says nothing of what another generator makes.
 
         Args:
             known: of the channel.
             fixed: MCSs that the user fixed: what has no MCS is no choice then.
         """
-        if PART not in self.profile:
+        if PART not in self.profile or self.profile.latent is not None:
             return
         quality, asked = AirQuality.from_tensors(self.profile.tensors(PART)), self.options
         bases = BASE_BYTES if asked.base == "auto" else (asked.base_bytes or 0,)
@@ -177,7 +200,8 @@ class _Parts:
         self.choices: dict[object, list[Choice]] = {}
 
     def check(self, options: SemanticOptions) -> None:
-        """Raises `ProfileError` where the profile lacks what the options need."""
+        """Raises `ProfileError` where the profile lacks what the options need, or the machine the device."""
+        check_device(options.device)
         for part in (
             tables.PART,
             "key_tables",
@@ -192,6 +216,10 @@ class _Parts:
             self.profile.require(part)
         if options.caption == captions.BACKGROUND and options.captioner is None:
             self.profile.require("captioner")
+        if self.profile.latent is not None:
+            from semcom.latent.loading import located
+
+            located(self.profile.name, self.profile.latent)
 
     @cached_property
     def tables(self) -> LatentTables:
@@ -230,11 +258,14 @@ class _Parts:
         table = self.profile.tensors("key_shares")
         return KeyShares(table["bpp"].tolist(), table["share"].tolist())
 
-    def networks(self, level: Quantization, adapters: bool) -> tuple[Enhancer, MultimodalDecoder]:
+    def networks(
+        self, level: Quantization, adapters: bool, device: str
+    ) -> tuple[Enhancer, MultimodalDecoder]:
         """The receiver's networks at a precision, each with its adapters where the profile has them."""
-        if (level, adapters) not in self._built:
-            self._built[level, adapters] = receiver_networks(self.profile, level, adapters)
-        networks: tuple[Enhancer, MultimodalDecoder] = self._built[level, adapters]
+        key = level, adapters, device
+        if key not in self._built:
+            self._built[key] = receiver_networks(self.profile, level, adapters, device)
+        networks: tuple[Enhancer, MultimodalDecoder] = self._built[key]
         return networks
 
     @cached_property
@@ -252,13 +283,37 @@ class _Parts:
             self._built["analog", level, adapters] = quantise_enhancer(enhancer, level, ranges)
         return self.codec, self._built["analog", level, adapters]
 
+    def generator(self, level: Quantization, device: str, adapters: bool) -> LatentGenerator:
+        """Of a profile with published models."""
+        from semcom.latent.loading import load
+
+        key = "generator", level, device, adapters
+        if key not in self._built:
+            spec, reader = self.profile.latent, None
+            assert spec is not None
+            if READER in self.profile:
+                reader = self.profile.build(READER, PseudoWordReader)
+            self._built[key] = load(self.profile.name, spec, level, device, reader, adapters)
+        generator: LatentGenerator = self._built[key]
+        return generator
+
+    def published(self, name: Component) -> Path | None:
+        """Where an optional published model of the profile is; None where it has none or none is here."""
+        if self.profile.latent is None:
+            return None
+        from semcom.latent.sources import Found, locate
+
+        source = self.profile.latent.models.get(name)
+        found = None if source is None else locate(self.profile.name, name, source)
+        return found.folder if isinstance(found, Found) else None
+
     def float_enhancer(self) -> Enhancer:
         """The receiver's as it was trained, for a search at the sender to look through."""
         return self.profile.build("enhancer", Enhancer)
 
     def selector(self, options: SemanticOptions) -> RegionSelector:
         """With a segmenter where the profile or the user has one."""
-        checkpoint = options.sam_checkpoint
+        checkpoint = options.sam_checkpoint or self.published("segmenter")
         if ("selector", checkpoint) not in self._built:
             self._built["selector", checkpoint] = self._selector(checkpoint)
         selector: RegionSelector = self._built["selector", checkpoint]
@@ -266,7 +321,7 @@ class _Parts:
 
     def describer(self, options: SemanticOptions) -> Describer | None:
         """What finds words, where words are wished; None where the profile has nothing that does."""
-        wish, source = options.caption, options.captioner
+        wish, source = options.caption, options.captioner or self.published("captioner")
         if wish not in (captions.AUTO, captions.BACKGROUND):
             return None
         if source is None and wish == captions.AUTO and "captioner" not in self.profile:
@@ -303,8 +358,18 @@ def _say_nothing(stage: str) -> None:
     """Where nobody watches."""
 
 
+def check_device(device: str) -> None:
+    """Raises `ValueError` where this machine has no such device, before anything is loaded for it."""
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return
+    backend = getattr(torch, kind)
+    if not backend.is_available() or int(number or 0) >= backend.device_count():
+        raise ValueError(f"device: PyTorch {torch.__version__} sees no {device} here; take cpu")
+
+
 def receiver_networks(
-    profile: Profile, level: Quantization, adapters: bool
+    profile: Profile, level: Quantization, adapters: bool, device: str = "cpu"
 ) -> tuple[Enhancer, MultimodalDecoder]:
     """The receiver's networks at a precision, each with its adapters where the profile has them."""
     decoder = profile.build("decoder", MultimodalDecoder)
@@ -312,9 +377,9 @@ def receiver_networks(
         lora.load(decoder, profile.tensors("decoder_adapters"))
     enhancer = profile.build("enhancer", Enhancer)
     enhancer = quantise_enhancer(enhancer, level, profile.tensors("enhancer_ranges"))
-    decoder = quantise_decoder(decoder, level)
+    decoder = quantise_decoder(decoder, level, device)
     if adapters and level is Quantization.NF4:
         for part, network in (("enhancer_adapters_nf4", enhancer), ("decoder_adapters_nf4", decoder)):
             if part in profile:
                 lora.load(network, profile.tensors(part))
-    return enhancer, decoder
+    return enhancer.to(device), decoder.to(device)

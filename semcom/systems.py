@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 SEMANTIC = "semantic"
+RUNS_PROGRAMS = ("external",)
+"""Systems whose options name programs: a scenario with one needs the user's consent, as imports do."""
 
 SYSTEMS = Registry(
     "system",

@@ -10,6 +10,7 @@ from semcom.cli.bench import bench_app
 from semcom.cli.channels import channels_app
 from semcom.cli.compare import compare
 from semcom.cli.demo import demo
+from semcom.cli.profile import profile_app
 from semcom.cli.scenario import scenario_app
 from semcom.cli.send import SendCommand
 from semcom.cli.sweep import report, sweep_app
@@ -48,6 +49,7 @@ app.command()(compare)
 app.add_typer(scenario_app, name="scenario")
 app.add_typer(channels_app, name="channels")
 app.add_typer(bench_app, name="bench")
+app.add_typer(profile_app, name="profile")
 app.command()(train)
 app.command()(demo)
 

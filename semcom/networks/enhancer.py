@@ -68,7 +68,7 @@ class Enhancer(nn.Module):
             [3,4h,4w] in [0,1].
         """
         height, width = hci.shape[-2:]
-        level = torch.tensor([float(quality)])
+        level = hci.new_full((1,), float(quality))
         padded = pad_reflect(torch.cat((hci, detail, texture))[None], _RIM)
         out = hci.new_empty(3, SCALE * height, SCALE * width)
         for y, x in _tiles(height, width):

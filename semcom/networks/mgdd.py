@@ -12,7 +12,6 @@ at 1/4 and 1/2, so that no 8×8 grid shows. The residual starts at zero: never w
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,6 +26,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from semcom.networks.key_transform import LATENTS
 from semcom.networks.pseudo_words import PseudoWordReader
 from semcom.picture.grid import CELL, HCI_SCALE
+from semcom.picture.tiles import Span, blend
 from semcom.vocabulary import Vocabulary
 
 PATCH = 8
@@ -98,6 +98,13 @@ class Guidance:
     key_map: Tensor
     arrived: Tensor
     places: Tensor
+
+    def to(self, device: str) -> Guidance:
+        """The same on a device."""
+        said = self.text_condition
+        words = TextCondition(*(part.to(device) for part in (said.text, said.words, said.has_words)))
+        maps = {name: value.to(device) for name, value in self.maps.items()}
+        return Guidance(words, self.hci.to(device), **maps)
 
     @property
     def maps(self) -> dict[str, Tensor]:
@@ -255,20 +262,18 @@ def denoise(model: MultimodalDecoder, x0: Tensor, guidance: Guidance, steps: int
     x0, guidance = _pad_to_stride(x0, guidance)
     generator = torch.Generator().manual_seed(seed)
     size = (1, _PATCH_VALUES, x0.shape[-2] // PATCH, x0.shape[-1] // PATCH)
-    noise = torch.randn(size, generator=generator)
-    total, weights = torch.zeros_like(x0), torch.zeros_like(x0[:, :1])
-    for rows, columns in itertools.product(_spans(x0.shape[-2]), _spans(x0.shape[-1])):
-        residual = _denoise_tile(
+    noise = torch.randn(size, generator=generator).to(x0.device)
+
+    def residual(rows: Span, columns: Span) -> Tensor:
+        return _denoise_tile(
             model,
             _cut(noise, rows, columns, PATCH),
             _cut(x0, rows, columns, 1),
             _cut_guidance(guidance, rows, columns),
             steps,
         )
-        fade = _ramp(rows, x0.shape[-2])[:, None] * _ramp(columns, x0.shape[-1])
-        _cut(total, rows, columns, 1).add_(residual * fade)
-        _cut(weights, rows, columns, 1).add_(fade)
-    return (x0 + total / weights)[..., :height, :width].clamp(0, 1)
+
+    return (x0 + blend(x0, _TILE, _OVERLAP, residual))[..., :height, :width].clamp(0, 1)
 
 
 def _denoise_tile(
@@ -278,7 +283,7 @@ def _denoise_tile(
     scheduler.set_timesteps(steps)
     residual = torch.zeros_like(x0)
     for level in scheduler.timesteps:
-        residual = model(noisy, level.expand(len(x0)), x0, guidance)
+        residual = model(noisy, level.to(x0.device).expand(len(x0)), x0, guidance)
         (noisy,) = scheduler.step(to_diffusion(residual), level, noisy, return_dict=False)[:1]
     return residual
 
@@ -296,24 +301,10 @@ def _pad_to_stride(x0: Tensor, guidance: Guidance) -> tuple[Tensor, Guidance]:
     return padded(x0, 1), Guidance(guidance.text_condition, padded(guidance.hci, HCI_SCALE), **maps)
 
 
-def _spans(length: int) -> list[tuple[int, int]]:
-    """Overlapping tiles of one side, as (start, stop) in pixels."""
-    starts = range(0, max(length - _OVERLAP, 1), _TILE - _OVERLAP)
-    return [(start, min(start + _TILE, length)) for start in starts]
-
-
-def _cut(x: Tensor, rows: tuple[int, int], columns: tuple[int, int], scale: int) -> Tensor:
+def _cut(x: Tensor, rows: Span, columns: Span, scale: int) -> Tensor:
     return x[..., rows[0] // scale : rows[1] // scale, columns[0] // scale : columns[1] // scale]
 
 
-def _cut_guidance(guidance: Guidance, rows: tuple[int, int], columns: tuple[int, int]) -> Guidance:
+def _cut_guidance(guidance: Guidance, rows: Span, columns: Span) -> Guidance:
     maps = {name: _cut(value, rows, columns, CELL) for name, value in guidance.maps.items()}
     return Guidance(guidance.text_condition, _cut(guidance.hci, rows, columns, HCI_SCALE), **maps)
-
-
-def _ramp(span: tuple[int, int], length: int) -> Tensor:
-    """Weights along one side of a tile: rising and falling where a neighbour overlaps."""
-    place = torch.arange(span[0], span[1], dtype=torch.float32) + 0.5
-    rise = (place - span[0]) / _OVERLAP if span[0] > 0 else torch.ones_like(place)
-    fall = (span[1] - place) / _OVERLAP if span[1] < length else torch.ones_like(place)
-    return torch.minimum(rise, fall).clamp_max(1)

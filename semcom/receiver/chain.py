@@ -6,7 +6,8 @@ mask, key packets ──► latents, holes ────────┴───�
 caption, spw ──────────────────────────────────► tokens ────────┘
 
 When the HCI is lost, the base picture stands in for it; without that the colour card is the picture. An
-analog picture takes a way of its own: DeepJSCC's decoder, then the enhancer with adapters.
+analog picture takes a way of its own: DeepJSCC's decoder, then the enhancer with adapters. A latent profile
+has a generator in MGDD's place, which starts from x0, or from the colour card where that is all there is.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from semcom.message import ReceivedAnalogStream, ReceivedMessage, Reconstruction
@@ -25,10 +28,10 @@ from semcom.networks.deepjscc import DeepJSCC
 from semcom.networks.enhancer import Enhancer
 from semcom.networks.key_transform import PLANES as KEY_PLANES
 from semcom.networks.key_transform import KeyTransform
-from semcom.networks.mgdd import MultimodalDecoder, TextCondition, caption_tokens, denoise
+from semcom.networks.mgdd import Guidance, MultimodalDecoder, TextCondition, caption_tokens, denoise
 from semcom.options import SemanticOptions
 from semcom.picture import grain, texture
-from semcom.picture.grid import key_grid, padded_size
+from semcom.picture.grid import HCI_SCALE, key_grid, padded_size
 from semcom.receiver import analog
 from semcom.receiver.arrivals import Arrivals
 from semcom.receiver.concealment import from_card, grey_picture
@@ -41,6 +44,9 @@ from semcom.streams.header import Header
 from semcom.streams.key import LatentTables
 from semcom.streams.tables import StreamTables
 
+if TYPE_CHECKING:
+    from semcom.networks.latent_diffusion import LatentGenerator
+
 _STEPS_PER_OCTAVE = 1024  # that an expected level of texture is rounded to
 
 
@@ -49,12 +55,13 @@ class Receiver:
 
     Args:
         enhancer: restores the HCI to full size.
-        decoder: refines the restored picture.
+        decoder: refines the restored picture; None where a generator does.
         transform: of what the HCI misses in a key cell.
         tables: integer tables of the latents.
         stream_tables: integer tables of card, mask and texture.
         captions: reads captions.
-        options: steps and seed of the decoder.
+        options: steps and seed of the decoder, and the device that enhancer and decoder are on.
+        generator: of a latent profile, in the decoder's place.
         extras: further streams that may arrive; by default those that are installed.
         analog: codec and enhancer of an analog picture, built when first asked for.
     """
@@ -62,7 +69,7 @@ class Receiver:
     def __init__(
         self,
         enhancer: Enhancer,
-        decoder: MultimodalDecoder,
+        decoder: MultimodalDecoder | None,
         transform: KeyTransform,
         tables: LatentTables,
         stream_tables: StreamTables,
@@ -70,10 +77,12 @@ class Receiver:
         options: SemanticOptions,
         extras: Sequence[ExtraStream] | None = None,
         analog: Callable[[], tuple[DeepJSCC, Enhancer]] | None = None,
+        generator: LatentGenerator | None = None,
     ) -> None:
         self._analog = analog or (lambda: (DeepJSCC(), enhancer))
         self.enhancer, self.decoder, self.transform, self.tables = enhancer, decoder, transform, tables
         self.stream_tables, self.captions, self.options = stream_tables, captions, options
+        self.generator = generator
         self.extras = extra_streams() if extras is None else tuple(extras)
         self._fsq = FSQ()
 
@@ -103,6 +112,10 @@ class Receiver:
                 thumb, quality = sketch
         if thumb is None:
             image, stand_in = self._sketch(head, arrivals)
+            if self.generator is not None:
+                with clock("decode"):
+                    image = self._generated(self.generator, image, arrived, text, spw, None, 1)
+                stand_in += ", and what the generator makes of it"
         else:
             fine = torch.zeros(texture.PLANES, *thumb.shape[-2:])
             if stand_in is None:
@@ -111,15 +124,18 @@ class Receiver:
                 source, detail = self.transform.refine(
                     thumb[None], latents[None], arrived[None, None].float()
                 )
-                x0 = self.enhancer.restore(source[0], quality, detail[0], fine)
+                x0 = self._first(source[0], quality, detail[0], fine)
             with clock("decode"):
-                seed = self.options.decoder_seed
-                cells = torch.zeros_like(arrived) if key_map is None else key_map
-                guidance = self._text_condition(text, spw).about(
-                    source, latents[None], cells[None, None], arrived[None, None]
-                )
-                image = denoise(self.decoder, x0[None], guidance, self.options.steps, seed)[0]
-                image = grain.add(image, head.grain, seed)
+                if self.generator is not None:
+                    known = 0 if stand_in else quality  # of a base picture much is left to make
+                    told = text, spw, known, head.reduction
+                    image = self._generated(self.generator, x0, arrived, *told)
+                else:
+                    cells = torch.zeros_like(arrived) if key_map is None else key_map
+                    guidance = self._text_condition(text, spw).about(
+                        source, latents[None], cells[None, None], arrived[None, None]
+                    )
+                    image = grain.add(self._refined(x0, guidance), head.grain, self.options.decoder_seed)
         result = Reconstruction(
             image=image[:, : head.height, : head.width].contiguous(),
             key_mask=key_map,
@@ -150,6 +166,44 @@ class Receiver:
         return Reconstruction(
             image, nothing.bool(), nothing, notes=tuple(notes), seconds=clock.seconds, parts=parts
         )
+
+    def _first(self, source: Tensor, quality: int, detail: Tensor, fine: Tensor) -> Tensor:
+        """The first full-size picture [3,H,W], on the CPU."""
+        if self.generator is not None and self.generator.sampling.from_hci:
+            size = [HCI_SCALE * side for side in source.shape[-2:]]
+            return F.interpolate(source[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+        device = self.options.device
+        planes = source.to(device), quality, detail.to(device), fine.to(device)
+        return self.enhancer.restore(*planes).cpu()
+
+    def _refined(self, x0: Tensor, guidance: Guidance) -> Tensor:
+        """What MGDD makes of the first picture [3,H,W], on the CPU."""
+        assert self.decoder is not None
+        steps, seed, device = self.options.steps, self.options.decoder_seed, self.options.device
+        return denoise(self.decoder, x0[None].to(device), guidance.to(device), steps, seed)[0].cpu()
+
+    def _generated(
+        self,
+        generator: LatentGenerator,
+        start: Tensor,
+        arrived: Tensor,
+        text: str | None,
+        spw: Tensor | None,
+        quality: int | None,
+        reduction: int,
+    ) -> Tensor:
+        """What the generator makes of a picture [3,H,W]; `quality` is None where no HCI arrived."""
+        from semcom.networks.latent_diffusion import Known
+
+        known = Known(
+            start=start[None],
+            arrived=arrived[None, None],
+            text=text,
+            words=torch.zeros(1, 0, len(LEVELS)) if spw is None else spw,
+            quality=quality,
+            reduction=reduction,
+        )
+        return generator.generate(known, self.options.steps, self.options.decoder_seed)[0]
 
     def _texture(self, arrivals: Arrivals, thumb: Tensor, head: Header) -> Tensor:
         """Planes [3,h,w] for the enhancer; zero where no texture arrived."""

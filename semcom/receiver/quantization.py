@@ -34,14 +34,22 @@ from semcom.receiver.precision import Quantization
 __all__ = ["Quantization", "is_rounded", "quantise_decoder", "quantise_enhancer", "resolved", "round_to_nf4"]
 
 _NARROW = 32  # channels
+_NF4_BLOCK = 64  # weights
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def resolved(level: Quantization) -> Quantization:
+def resolved(level: Quantization, device: str = "cpu") -> Quantization:
     """The precision that a wish comes to on this machine; warns where it will be slow.
 
-    See `auto_precision` for `auto`.
+    See `auto_precision` for `auto`; on another device than the CPU it is float32.
+
+    Raises:
+        ValueError: int8, whose kernels are those of a CPU, on another device.
     """
+    if device != "cpu":
+        if level is Quantization.INT8:
+            raise ValueError(f"quantization: int8 runs on the CPU; on {device} take nf4, bf16 or fp32")
+        return Quantization.FP32 if level is Quantization.AUTO else level
     if level is Quantization.AUTO:
         return auto_precision()
     if level is Quantization.BF16 and not has_bf16():
@@ -68,8 +76,11 @@ def quantise_enhancer(enhancer: Enhancer, level: Quantization, ranges: Mapping[s
     return enhancer.bfloat16() if level is Quantization.BF16 else enhancer
 
 
-def quantise_decoder(decoder: Module, level: Quantization) -> Module:
-    """A decoder of linear layers and convolutions at a precision, changed in place."""
+def quantise_decoder(decoder: Module, level: Quantization, device: str = "cpu") -> Module:
+    """A decoder of linear layers and convolutions at a precision, changed in place.
+
+    bitsandbytes packs its layers on the device; the rest is the caller's to move there.
+    """
     if level is Quantization.BF16:
         return decoder.bfloat16()
     if level is Quantization.NF4:
@@ -77,19 +88,31 @@ def quantise_decoder(decoder: Module, level: Quantization) -> Module:
     if level is Quantization.INT8:
         _round_to_int8(decoder)
     if level in (Quantization.INT8, Quantization.NF4):
-        _replace_linears(decoder, level)
+        _replace_linears(decoder, level, device)
     return decoder
 
 
-def _replace_linears(module: nn.Module, level: Quantization) -> None:
+def quantise_linears(module: nn.Module, level: Quantization) -> None:
+    """Every linear layer in int8 or NF4 by bitsandbytes, in place, as a `quantization_config` does.
+
+    A layer whose rows are no whole blocks of 64 stays as it is at NF4: the kernels of a CPU do not read it.
+    """
+    for name, child in module.named_children():
+        if type(child) is nn.Linear and (level is Quantization.INT8 or child.in_features % _NF4_BLOCK == 0):
+            setattr(module, name, _linear(child, level, "cpu"))
+        else:
+            quantise_linears(child, level)
+
+
+def _replace_linears(module: nn.Module, level: Quantization, device: str) -> None:
     for name, child in module.named_children():
         if type(child) is nn.Linear and (level is Quantization.INT8 or is_rounded(child)):
-            setattr(module, name, _linear(child, level))
+            setattr(module, name, _linear(child, level, device))
         else:
-            _replace_linears(child, level)
+            _replace_linears(child, level, device)
 
 
-def _linear(layer: nn.Linear, level: Quantization) -> nn.Module:
+def _linear(layer: nn.Linear, level: Quantization, device: str) -> nn.Module:
     shape = (layer.in_features, layer.out_features, layer.bias is not None)
     quantised: nn.Module = (
         bnb.nn.Linear4bit(*shape, compute_dtype=torch.float32, quant_type="nf4")
@@ -97,7 +120,7 @@ def _linear(layer: nn.Linear, level: Quantization) -> nn.Module:
         else bnb.nn.Linear8bitLt(*shape, has_fp16_weights=False)
     )
     quantised.load_state_dict(layer.state_dict())
-    return quantised.to("cpu").requires_grad_(False)  # bitsandbytes quantises on the way to a device
+    return quantised.to(device).requires_grad_(False)  # bitsandbytes quantises on the way to a device
 
 
 @torch.no_grad()

@@ -97,14 +97,23 @@ def _paths(name: str, value: Any) -> Iterator[str]:
     if name == "profile" or name in FILE_OPTIONS:
         many = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         yield from (str(path) for path in many if isinstance(path, str | Path))
+    if name == "set":
+        places = (str(setting).partition("=")[2] for setting in value)
+        yield from (place for place in places if place and Path(place).exists())
 
 
 def hash_of(path: str, option: str) -> str:
-    """Of a profile its manifest, which has the hash of every part; of a file its bytes; of a folder all."""
-    if option == "profile":
-        from semcom.profile import _folder
+    """Of a profile its manifest, which has the hash of every part; of a file its bytes; of a folder all.
 
-        return _hash_file(_folder(path) / "profile.json")[:_SHOWN_DIGITS]
+    Of a profile with published models that of everything that they use.
+    """
+    if option == "profile":
+        from semcom.profile import LATENT_MARKS, Profile, folder_of
+
+        folder = folder_of(path)
+        if any((folder / mark).is_file() for mark in LATENT_MARKS):
+            return Profile.open(path).digest[:_SHOWN_DIGITS]
+        return _hash_file(folder / "profile.json")[:_SHOWN_DIGITS]
     place, hashed = Path(path), sha256()
     for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
         if file.is_file():

@@ -35,6 +35,13 @@ def system_names() -> list[str]:
     return names()
 
 
+def runs_programs(kind: str) -> bool:
+    """Whether a system's options name programs."""
+    from semcom.systems import RUNS_PROGRAMS
+
+    return kind in RUNS_PROGRAMS
+
+
 def link_names() -> list[str]:
     """Registered kinds of link."""
     return LINKS.names()

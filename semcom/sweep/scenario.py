@@ -240,6 +240,13 @@ def _check_system(scenario: Scenario, label: str, spec: SystemSpec, allow_import
     if wrong:
         yield from wrong
         return
+    if parts.runs_programs(kind) and not allow_imports:
+        yield Problem(
+            place,
+            f"system {kind!r} runs the programs that its options name: allow it with --allow-imports "
+            "(allow_imports=True in Python) if you trust this file",
+        )
+        return
     model = parts.options_model(kind)
     if model is not None:
         try:
