@@ -124,6 +124,7 @@ class ChannelLink:
                     delivery.classes,
                     delivery.channel_nmse,
                     delivery.radio,
+                    delivery.figures(),
                 ),
                 delivery.doubtful,
             )

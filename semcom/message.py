@@ -155,6 +155,7 @@ class LinkReport:
         channel_nmse: squared error of the channel estimate over the channel's power, in truth; None where
             nothing is estimated.
         radio: what an impaired radio did, in truth; None of an ideal one.
+        figures: latency, throughput, energy a bit of packets: see `channels.links.report.Delivery.figures`.
     """
 
     snr_db: float | None
@@ -162,6 +163,7 @@ class LinkReport:
     classes: Mapping[str, BurstReport]
     channel_nmse: float | None = None
     radio: RadioReport | None = None
+    figures: Mapping[str, float | int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
         "bpp": bpp(message),
         "snr_db": received.report.snr_db,
         "channel_nmse": received.report.channel_nmse,
+        **received.report.figures,
         **({"radio": asdict(received.report.radio)} if received.report.radio else {}),
         "channel_uses": received.report.channel_uses,
         "cbr": received.report.channel_uses / (3 * message.num_pixels),

@@ -179,6 +179,7 @@ class AbstractLink:
         # One draw for all rounds: LLRs add up, so what decodes with fewer of them decodes with more, and the
         # probability of losing a packet in the end is the last round's
         draws, lost = _draws(batch), np.ones(len(batch.kind))
+        latency = np.zeros(len(bursts), dtype=np.int64)
         for round_index in range(rounds.max()):
             active = np.flatnonzero(~batch.received & (rounds > round_index))
             if not len(active):
@@ -192,6 +193,7 @@ class AbstractLink:
             data_uses += res
             pilot_uses += slots * self._front_end.num_pilot_res
             slot += slots + self.spec.harq_round_trip_slots
+            latency = np.where(slots > 0, slot - self.spec.harq_round_trip_slots, latency)
         reports, ends = self._reports(batch), np.cumsum([len(burst) for burst in bursts]).tolist()
         received = batch.received.tolist()
         return [
@@ -205,6 +207,8 @@ class AbstractLink:
                 pilot_uses=int(pilot_uses[i]),
                 snr_db=batch.snr_db[i],
                 channel_nmse=None,
+                latency_slots=int(latency[i]),
+                slot_s=self.spec.ofdm.slot_duration_s,
             )
             for i, (burst, end) in enumerate(zip(bursts, ends, strict=True))
         ]

@@ -119,6 +119,8 @@ class DigitalLink:
                 snr_db=snrs[i],
                 channel_nmse=float(first[i].channel_nmse),
                 radio=first[i].radio,
+                latency_slots=next_slot[i] - self.spec.harq_round_trip_slots,
+                slot_s=self.spec.ofdm.slot_duration_s,
                 doubtful={k: _doubtful(p) for k, p in enumerate(members_of[i]) if _is_wished(p)},
             )
             for i in range(len(bursts))

@@ -107,6 +107,26 @@ class Delivery:
     """What an impaired radio did in the first round; None of an ideal one."""
     doubtful: Mapping[int, Doubtful] = field(default_factory=dict)
     """By place in `payloads`: lost packets that were wished with their errors (`Payload.delivery`)."""
+    latency_slots: int = 0
+    """From the first slot to the end of the last round, the round trips of HARQ included."""
+    slot_s: float = 0.0
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Latency, throughput and energy of the burst.
+
+        Throughput is of delivered payload bits over the latency. Energy a delivered bit is in units of N0 and
+        counts every resource element spent, pilots and retransmissions included: channel uses x Es / N0 /
+        bits. Both are None where nothing was delivered.
+        """
+        bits = sum(8 * len(data) for data in self.payloads if data is not None)
+        energy = self.channel_uses * 10 ** (self.snr_db / 10)
+        latency_s = self.latency_slots * self.slot_s
+        return {
+            "latency_slots": self.latency_slots,
+            "latency_ms": 1e3 * latency_s,
+            "throughput_mbps": bits / latency_s / 1e6 if bits else None,
+            "energy_per_bit_db": 10 * math.log10(energy / bits) if bits else None,
+        }
 
 
 def wilson_interval(errors: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
