@@ -76,6 +76,11 @@ def _torch_state(blob: bytes) -> dict[str, Tensor]:
     return {name: value.detach().flatten().clone() for name, value in state.items()}
 
 
+def _torch_tensors(blob: bytes) -> dict[str, Tensor]:
+    state = torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True)
+    return {name: value.contiguous() for name, value in state.items()}
+
+
 def _ncnn_convolutions(blob: bytes) -> dict[str, Tensor]:
     """Real-ESRGAN ×4 in ncnn form: per convolution a flag, fp16 weights padded to 4 bytes, fp32 bias."""
     from semcom.networks.rrdb import RRDBNet
@@ -165,6 +170,17 @@ PARTS: dict[str, Part] = {
         _WHEEL,
         "Apache-2.0",
     ),
+    **{
+        f"mtcnn-{net}": Part(
+            "facenet-pytorch==2.6.0",
+            "ecb82b27beb226d106f2219efe8f829b01b87a8595badd01545679bdb9f19cca",
+            f"facenet_pytorch/data/{net}.pt",
+            _torch_tensors,
+            _WHEEL,
+            "MIT",
+        )
+        for net in ("pnet", "rnet", "onet")
+    },
 }
 
 

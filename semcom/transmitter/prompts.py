@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semcom.picture.class_names import classes_of
+from semcom.transmitter import detectors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,7 @@ class Prompts:
     Attributes:
         points: (x, y) in pixels from the upper left corner, each on one object.
         boxes: (x0, y0, x1, y1) in pixels, each around one object.
-        key_class: an ImageNet class or an everyday word for several ("dog").
+        key_class: an ImageNet class, an everyday word for several ("dog"), or what a detector finds ("face").
     """
 
     points: tuple[Point, ...] = ()
@@ -41,7 +42,7 @@ class Prompts:
                 raise PromptError(
                     f"box {_text(box)}: x0,y0 is the upper left corner and x1,y1 the lower right one"
                 )
-        if self.key_class is not None:
+        if self.key_class is not None and self.key_class not in detectors.names():
             classes_of(self.key_class)
 
     def __bool__(self) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from semcom.picture.class_names import classes_of
 from semcom.picture.grid import CELL, key_grid
+from semcom.transmitter import detectors
 from semcom.transmitter.class_map import class_map
 from semcom.transmitter.features import FeatureExtractor, ImageFeatures
 from semcom.transmitter.importance import Importance, of_masks, refined
@@ -126,7 +127,7 @@ class RegionSelector:
         found = [
             *([self._segmenter.from_points(view, prompts.points)] if prompts.points else []),
             *([self._segmenter.from_boxes(view, prompts.boxes)] if prompts.boxes else []),
-            *self._class_masks(prompts, self._extractor, features, view),
+            *self._class_masks(image, prompts, self._extractor, features, view),
         ]
         if not found:
             nothing = torch.zeros(height, width)
@@ -134,10 +135,18 @@ class RegionSelector:
         return of_masks(Masks(*(torch.cat(parts) for parts in zip(*map(_pair, found), strict=True))))
 
     def _class_masks(
-        self, prompts: Prompts, extractor: FeatureExtractor, features: ImageFeatures, view: View
+        self,
+        image: Tensor,
+        prompts: Prompts,
+        extractor: FeatureExtractor,
+        features: ImageFeatures,
+        view: View,
     ) -> list[Masks]:
         if prompts.key_class is None or self._segmenter is None:
             return []
+        if prompts.key_class in detectors.names():
+            boxes = detectors.detect(prompts.key_class, image)
+            return [self._segmenter.from_boxes(view, boxes)] if boxes else []
         seen = class_map(extractor, features, classes_of(prompts.key_class), *view.original)
         if not seen.present:
             return []
