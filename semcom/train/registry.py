@@ -42,6 +42,13 @@ def run_stage(name: str, wanted: TrainingRun) -> None:
     """
     import torch
 
+    from semcom.profile import LATENT_MARKS
+
+    if any((wanted.profile / mark).is_file() for mark in LATENT_MARKS):
+        raise ValueError(
+            f"{wanted.profile}: the stages train the embedded profiles' networks, not published models; "
+            "adapters and a ControlNet trained elsewhere are used as they are (lora:, models.controlnet)"
+        )
     torch.set_num_threads(_usable_cores())
     _stage(name)(wanted)
 

@@ -108,3 +108,9 @@ def test_download_pins_what_came(sd_folder, tmp_path, monkeypatch):
     (snapshot / "vae" / "config.json").write_text("{}")
     with pytest.raises(ValueError, match=r"vae: config\.json is not the file"):
         download("sd21", spec, lambda text: None)
+
+
+def test_no_stage_trains_the_base_in_a_published_models_name(sd_folder):
+    result = CliRunner().invoke(app, ["train", "decoder", "--profile", str(sd_folder)])
+    assert result.exit_code == 2 and "not published models" in result.output
+    assert not (sd_folder / "profile.json").exists()
