@@ -33,14 +33,6 @@ def read_limited(path: str | Path, most: int) -> bytes:
     return content
 
 
-def check_is_file(path: str | Path) -> None:
-    """Raises `ValueError` where there is no regular file to be read later."""
-    try:
-        _check_regular(Path(path).stat().st_mode)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-
-
 def check_folder(path: str | Path) -> None:
     """Makes sure that a folder can be made or written to, before the work whose result goes there.
 

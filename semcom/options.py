@@ -198,11 +198,11 @@ class SemanticOptions(BaseModel):
         check_caption(value)
         return value
 
-    @field_validator("mask")
+    @field_validator("mask", "sam_checkpoint")
     @classmethod
-    def _mask_exists(cls, value: Path | DrawnMask | None) -> Path | DrawnMask | None:
+    def _file_exists(cls, value: Path | DrawnMask | None) -> Path | DrawnMask | None:
         if isinstance(value, Path) and not value.is_file():
-            raise ValueError(f"{value}: no such file")
+            raise ValueError(f"{value}: {'not a regular file' if value.exists() else 'no such file'}")
         return value
 
     @model_validator(mode="after")

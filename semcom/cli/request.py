@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semcom.cli.derived import exclusive, flag, plain, refusal
-from semcom.files import check_folder, check_is_file
+from semcom.files import check_folder
 from semcom.rates import RATES
 
 if TYPE_CHECKING:
@@ -136,8 +136,6 @@ def _options(values: Mapping[str, Any], named: set[str]) -> dict[str, Any]:
             raise ValueError(
                 f"{flag(foreign[0])}: is an option of system semantic; {system} has no such option"
             )
-    if wished.get("sam_checkpoint") is not None:
-        check_is_file(wished["sam_checkpoint"])
     wished |= _pairs(values["option"])
     try:
         if model is not None:

@@ -156,13 +156,14 @@ def test_training_noise_is_that_of_the_link(system, photo):
     assert sum(trained) / 6 == pytest.approx(sum(sent) / 6, abs=0.25)
 
 
-def test_report_of_an_analog_transmission(tmp_path, system, awgn, photo):
+def test_report_of_an_analog_transmission(tmp_path, system, awgn, photo, sample_photo):
     small = photo[:, :96, :128].contiguous()
     allowed = budget(1 / 24, small, awgn)
     result = transmit(small, system, awgn, allowed, 10.0, 1)
     spec = LinkSpec(channel=ChannelSpec(model="awgn"))
     adapted = Adapted(result.message, spec, {}, {}, "values are sent uncoded")
-    report = write_report(tmp_path, small, result, {"seed": 1}, system, adapted)
+    command = {"seed": 1, "image": str(sample_photo), "system": "deepjscc"}
+    report = write_report(tmp_path, small, result, command, system, adapted)
     (analog,) = report["classes"].values()
     assert analog["packets"] == analog["lost"] == report["bpp"] == 0
     assert analog["values"] == result.message.streams[0].values.numel()
