@@ -30,7 +30,7 @@ def blocks(language):
 def commands():
     for block in blocks("sh"):
         for line in block.values[0].replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+            words = shlex.split(re.split(r"\s(?:>|\|)", line)[0], comments=True)
             if words and words[0].rsplit("/", 1)[-1] == "semcom":
                 yield pytest.param(words[1:], id=f"{block.id}: {' '.join(words[1:5])}")
 
