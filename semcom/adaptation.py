@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semcom.contracts import Budget, BudgetError, Link, System
+from semcom.mcs import mcs_by_rate, with_mcs
 from semcom.message import Message, PacketSize, Protection
 from semcom.packets import packet_sizes
 from semcom.seeds import derive
@@ -283,19 +284,6 @@ def target_bler(name: str) -> float:
     return TARGET_BLER.get(name, TARGET_BLER["base"])
 
 
-def with_mcs(spec: LinkSpec, mcs: Mapping[str, int]) -> LinkSpec:
-    """The same link with these classes, each at its MCS and otherwise as it was."""
-    from channels.spec import ClassSpec
-
-    classes = {
-        name: spec.classes[name].model_copy(update={"mcs": index})
-        if name in spec.classes
-        else ClassSpec(mcs=index)
-        for name, index in mcs.items()
-    }
-    return spec.model_copy(update={"classes": classes})
-
-
 def protection_classes(message: Message) -> dict[str, int]:
     """Classes of a message with the mean bytes of their packets, headers included."""
     return _mean_sizes(packet_sizes(message))
@@ -352,14 +340,6 @@ def _reason(wish: McsWish, losses: Mapping[str, float], crowded: bool, where: st
     fastest = f"the fastest expected to lose at most {kept} of the packets" if kept else ""
     robust = f"the most robust for {missed}, of which none loses few enough" if missed else ""
     return f"{'; '.join(filter(None, (fastest, robust)))} ({where})"
-
-
-def mcs_by_rate(spec: LinkSpec) -> list[int]:
-    """Indices of the MCS table, the most robust first."""
-    from channels.coding.mcs import mcs, mcs_table_size
-
-    indices = range(mcs_table_size(spec.mcs_table))
-    return sorted(indices, key=lambda i: mcs(spec.mcs_table, i).spectral_efficiency)
 
 
 def _mean_sizes(packets: Iterable[PacketSize]) -> dict[str, int]:

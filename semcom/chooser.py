@@ -118,7 +118,7 @@ def _digital(
     in the burst it begins.
     """
     from channels.links.abstraction import AbstractLink
-    from semcom.adaptation import with_mcs
+    from semcom.mcs import with_mcs
 
     schemes = _schemes(known.spec)
     vital_schemes = [fixed["critical"]] if "critical" in fixed else schemes[::2]
@@ -156,7 +156,7 @@ def _schemes(spec: LinkSpec) -> list[int]:
     """MCSs, the most robust first, that losses can be predicted of."""
     from channels.coding.mcs import mcs
     from channels.links.abstraction import refusal
-    from semcom.adaptation import mcs_by_rate
+    from semcom.mcs import mcs_by_rate
 
     return [i for i in mcs_by_rate(spec) if refusal(spec.ofdm, mcs(spec.mcs_table, i)) is None]
 

@@ -8,8 +8,9 @@ import torch
 from channels.coding.mcs import mcs
 from channels.links.abstraction import AbstractLink
 from channels.spec import LinkSpec
-from semcom.adaptation import McsWish, adapt_message, target_bler, with_mcs
+from semcom.adaptation import McsWish, adapt_message, target_bler
 from semcom.contracts import Budget, BudgetError
+from semcom.mcs import with_mcs
 from semcom.message import AnalogStream, Message, Protection, Reconstruction, Stream
 from semcom.packets import packet_sizes
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from semcom.adaptation import with_mcs
 from semcom.bisection import largest
 from semcom.contracts import Budget, System
 from semcom.link import PerfectLink
+from semcom.mcs import with_mcs
 from semcom.message import Message, PacketSize, ReceivedMessage, ReceivedStream
 from semcom.sweep import parts
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from semcom.adaptation import with_mcs
 from semcom.bench.envelope import Metric, ranked, received_of
 from semcom.contracts import Budget, System
+from semcom.mcs import with_mcs
 from semcom.message import Message, Protection, ReceivedMessage
 from semcom.packets import packet_sizes
 

@@ -166,7 +166,7 @@ def _number(value: Any) -> float:
 
 
 def _cut(text: str) -> str:
-    from semcom.cli.errors import printable
+    from semcom.errors import printable
 
     clean = printable(text)
     return clean if len(clean) <= _LONGEST_CELL else clean[: _LONGEST_CELL - 1] + "…"

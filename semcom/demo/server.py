@@ -25,9 +25,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semcom.cli.errors import one_line
 from semcom.demo.photos import MAX_BYTES, as_png, photo_of
 from semcom.demo.settings import Settings, controls
+from semcom.errors import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor

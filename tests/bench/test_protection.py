@@ -10,10 +10,11 @@ from channels.coding.mcs import mcs
 from channels.links.abstraction import AbstractLink
 from channels.links.digital import DigitalLink
 from channels.spec import ChannelSpec, ClassSpec, LinkSpec
-from semcom.adaptation import most_robust, protection_classes, smallest_message, with_mcs
+from semcom.adaptation import most_robust, protection_classes, smallest_message
 from semcom.bench.protection import best_choices, expected_quality, ladder
 from semcom.contracts import Budget, BudgetError
 from semcom.link import ChannelLink
+from semcom.mcs import with_mcs
 from semcom.message import Message, Protection, Reconstruction, Stream
 from semcom.packets import HEADER_BYTES, packet_sizes
 

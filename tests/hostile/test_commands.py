@@ -6,8 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from semcom.cli.errors import lines, one_line_errors, printable
+from semcom.cli.errors import one_line_errors
 from semcom.cli.main import app
+from semcom.errors import lines, printable
 from semcom.files import check_file, check_folder
 
 
