@@ -186,8 +186,8 @@ def _sheet(
     sheet = Image.new("RGB", (size[0] * width, size[1] * len(keys)))
     for y, row in enumerate(keys):
         for x, key in enumerate(row):
-            with Image.open(_kept(arguments.rows, key)) as picture:
-                sheet.paste(picture.resize(size), (x * size[0], y * size[1]))
+            picture = images.read(_kept(arguments.rows, key))
+            sheet.paste(picture.resize(size), (x * size[0], y * size[1]))
     sheet.save(arguments.sheet, quality=85)
 
 

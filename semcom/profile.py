@@ -82,11 +82,12 @@ class Profile:
         folder = folder_of(source)
         parts: _Parts = {}
         name = folder.resolve().name
-        if (folder / "profile.json").is_file():
+        latent = any((folder / mark).is_file() for mark in LATENT_MARKS)
+        if (folder / "profile.json").exists() or not latent:
             manifest = _manifest(folder)
             parts = {part: _read_part(folder, part, entry) for part, entry in manifest["parts"].items()}
             name = str(manifest["name"])
-        if any((folder / mark).is_file() for mark in LATENT_MARKS):
+        if latent:
             return cls._open_latent(name, folder, parts, overrides)
         if overrides:
             raise ProfileError(f"--set {overrides[0]}: profile {name} has no published models to set")

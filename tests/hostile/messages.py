@@ -57,7 +57,7 @@ class StubEnhancer:
 
 def stub_decoder(noisy, level, x0, guidance):
     """Residual that shows caption, words and where key latents arrived."""
-    said = guidance.said
+    said = guidance.text_condition
     words = 0.001 * (1 + said.words.sum()) * said.has_words.sum()
     text = 1e-6 * said.text.float().sum()
     cells = F.interpolate(guidance.arrived.float(), x0.shape[-2:], mode="nearest")

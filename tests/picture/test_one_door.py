@@ -4,8 +4,8 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Payloads that a codec of the project has made or received, in memory, with the format named.
-PAYLOADS = {"semcom/streams/coding/av1.py", "semcom/baselines/codec.py"}
+# In memory, with the formats named: payloads of codecs, and the size of an upload before it is read.
+PAYLOADS = {"semcom/streams/coding/av1.py", "semcom/baselines/codec.py", "semcom/demo/photos.py"}
 
 
 def opens(path):
