@@ -57,6 +57,18 @@ def load(model: nn.Module, state: Mapping[str, Tensor]) -> None:
             setattr(model.get_submodule(parent), child, base)
 
 
+def restore(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Sets attached adapters to trained ones of the same rank, to train on.
+
+    Raises:
+        ValueError: the adapters are not of this network.
+    """
+    missing = tensors(model).keys() ^ state.keys()
+    if missing:
+        raise ValueError(f"adapters do not fit the network: {', '.join(sorted(missing)[:3])}")
+    set_peft_model_state_dict(model, dict(state))
+
+
 @torch.no_grad()
 def start_from_error(model: nn.Module, exact: Mapping[str, Tensor]) -> None:
     """Sets attached adapters to the best approximation of what the base's weights lack of the exact ones.

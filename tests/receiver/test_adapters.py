@@ -84,3 +84,14 @@ def test_adapters_of_another_network_are_refused():
         adapters.load(nn.Sequential(nn.Linear(64, 32)), state)
     with pytest.raises(ValueError, match="do not fit"):
         adapters.load(Network(), {})
+
+
+@torch.no_grad()
+def test_training_goes_on_from_adapters_that_were_kept(x):
+    model, again = trained(Network()), Network()
+    adapters.attach(again, 4)
+    adapters.restore(again, load(save(adapters.tensors(model))))
+    torch.testing.assert_close(again(x), model(x))
+    assert all("lora" in name for name, p in again.named_parameters() if p.requires_grad)
+    with pytest.raises(ValueError, match="adapters do not fit the network"):
+        adapters.restore(again, {"other.lora_A.weight": torch.zeros(4, 1)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -26,10 +27,11 @@ from semcom.picture.texture import PLANES as TEXTURE_PLANES
 from semcom.profile import Profile, write_part
 from semcom.receiver import adapters, analog
 from semcom.train.data.crops import CROP, CodedCrops, list_photos
-from semcom.train.precision import half_precision
+from semcom.networks.half import half_precision
 from semcom.train.stages.deepjscc import received_values
 from semcom.train.training_run import TrainingRun, card_of, train_stage
 
+PART = "enhancer_adapters_analog"
 RANK = 8
 SNR_DB = (-7.0, 12.0)
 _REGION = 2 * CROP  # what crosses the channel, of which a crop is restored
@@ -70,6 +72,7 @@ class AnalogStage:
         validation: photographs of the fixed validation split.
         codec: trained by the stage `deepjscc`, kept frozen.
         enhancer: kept frozen; adapters are attached to it.
+        start: adapters of an earlier run to go on from; empty for new ones, which do nothing yet.
     """
 
     name = "analog"
@@ -79,11 +82,18 @@ class AnalogStage:
     ema_decay = 0.98
 
     def __init__(
-        self, photos: Sequence[Path], validation: Sequence[Path], codec: DeepJSCC, enhancer: Enhancer
+        self,
+        photos: Sequence[Path],
+        validation: Sequence[Path],
+        codec: DeepJSCC,
+        enhancer: Enhancer,
+        start: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
         self.photos, self.validation, self.codec = photos, validation, codec
         torch.manual_seed(0)
         adapters.attach(enhancer, RANK)
+        if start:
+            adapters.restore(enhancer, start)
         self.model: nn.Module = enhancer
         self.lpips = LPIPSNetwork().to(memory_format=torch.channels_last)
         self.dists = DISTSNetwork().to(memory_format=torch.channels_last)
@@ -163,14 +173,17 @@ def restored(enhancer: nn.Module, source: Tensor, quality: Tensor) -> Tensor:
 
 
 def train(wanted: TrainingRun) -> None:
-    """Trains the part `enhancer_adapters_analog`."""
+    """Trains the part `enhancer_adapters_analog`, from what the profile has of it."""
     photos, profile = list_photos(wanted.data), Profile.open(wanted.profile)
     codec = Profile.open("deepjscc").build("codec", DeepJSCC)
-    stage = AnalogStage(photos, list_photos(wanted.validation), codec, profile.build("enhancer", Enhancer))
+    start = profile.tensors(PART) if PART in profile else {}
+    enhancer = profile.build("enhancer", Enhancer)
+    stage = AnalogStage(photos, list_photos(wanted.validation), codec, enhancer, start)
     trained = train_stage(stage, wanted)
     card = card_of(stage, trained, wanted, len(photos)) | {
-        "started_from": "nothing; beside the frozen part `enhancer`, behind the frozen codec of `deepjscc`",
+        "started_from": ("adapters of the profile" if start else "nothing")
+        + "; beside the frozen part `enhancer`, behind the frozen codec of `deepjscc`",
         "losses": f"LPIPS-Alex + {_DISTS}·DISTS (half of the crops) + L1; a sample is {_CROPS} crops",
         "rank": RANK,
     }
-    write_part(wanted.profile, "enhancer_adapters_analog", {}, adapters.tensors(trained.model), card)
+    write_part(wanted.profile, PART, {}, adapters.tensors(trained.model), card)
