@@ -20,6 +20,7 @@ from semcom.metrics.dists import DISTSNetwork
 from semcom.metrics.lpips import LPIPSNetwork
 from semcom.networks.deepjscc import CHANNELS, DeepJSCC
 from semcom.networks.enhancer import Enhancer
+from semcom.networks.half import half_precision
 from semcom.networks.key_transform import PLANES as KEY_PLANES
 from semcom.picture.grid import HCI_SCALE
 from semcom.picture.pixels import to_tensor
@@ -27,7 +28,6 @@ from semcom.picture.texture import PLANES as TEXTURE_PLANES
 from semcom.profile import Profile, write_part
 from semcom.receiver import adapters, analog
 from semcom.train.data.crops import CROP, CodedCrops, list_photos
-from semcom.networks.half import half_precision
 from semcom.train.stages.deepjscc import received_values
 from semcom.train.training_run import TrainingRun, card_of, train_stage
 
