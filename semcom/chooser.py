@@ -54,6 +54,11 @@ class Choice:
     expected: Mapping[str, float]
     loss: float
 
+    @property
+    def variant(self) -> str:
+        """What of it decides the message beside the link."""
+        return f"{self.mode}, base {self.base_bytes}"
+
     def __str__(self) -> str:
         figures = f"expected LPIPS {self.expected['lpips']:.2f}, DISTS {self.expected['dists']:.2f}"
         if self.mode == "analog":

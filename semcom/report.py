@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ def write_report(
     system: System,
     adapted: Adapted,
     trials: Mapping[str, Any] | None = None,
+    came: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Writes `reconstruction.png`, `montage.png` and `report.json`; returns what the JSON holds.
 
@@ -52,6 +54,7 @@ def write_report(
         system: that sent it.
         adapted: how its MCSs were chosen.
         trials: of several realisations, see `semcom.trials`.
+        came: further metrics of the picture by name.
     """
     report = summary(photo, result, command)
     report |= {
@@ -60,6 +63,7 @@ def write_report(
         "mcs_reason": adapted.reason,
         "expected_loss": dict(adapted.expected_loss),
         "expected_quality": dict(adapted.expected_quality),
+        **came,
         "trials": None if trials is None else dict(trials),
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from semcom.bench.document import document
 from semcom.bench.operating_points import AXIS, OperatingPoint, operating_points
-from semcom.bench.spec import PERFECT, BenchSpec
+from semcom.bench.spec import AUTO, PERFECT, BenchSpec
 from semcom.sweep import api
 from semcom.sweep.executors.base import Resources
 from semcom.sweep.plan import Group, Plan, Scene, find_photos
@@ -109,6 +109,7 @@ def _scenario(spec: BenchSpec, points: list[OperatingPoint]) -> dict[str, Any]:
         variants = {
             point.name: {f"budget.{spec.budgets.unit}": point.budget}
             | {f"link.classes.{name}.mcs": index for name, index in point.mcs.items()}
+            | ({"link.mcs": AUTO} if system.mcs == AUTO else {})
             for point in points
             if point.system == label
         }

@@ -25,7 +25,8 @@ from semcom.sweep.parts import PERFECT
 from semcom.sweep.problems import Problem, ScenarioError, from_validation, key_paths, read_source
 from semcom.sweep.scenario import NAME
 
-__all__ = ["PERFECT", "BenchSpec", "BenchSystem", "Budgets", "load"]
+__all__ = ["AUTO", "PERFECT", "BenchSpec", "BenchSystem", "Budgets", "load"]
+AUTO = "auto"
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -39,9 +40,10 @@ class BenchSystem(_Model):
 
     system: str | None = Field(default=None, description="registered name; the label if left out")
     options: dict[str, Any] = {}
-    mcs: Literal["envelope", "fixed", "none"] = Field(
+    mcs: Literal["envelope", "auto", "fixed", "none"] = Field(
         default="envelope",
-        description="the best of the table at each SNR, what `link` says, or none for an analog system",
+        description="the best of the table at each SNR, what the sender chooses for each picture as "
+        "`semcom send` does, what `link` says, or none for an analog system",
     )
 
 

@@ -55,20 +55,22 @@ def command_of(run: Callable[..., None], parameters: Sequence[inspect.Parameter]
 
 
 def parameter(
-    name: str, kind: Any, default: Any, info: str, panel: str | None = None, flag: str | None = None
+    name: str, kind: Any, default: Any, info: str, panel: str | None = None, *flags: str
 ) -> inspect.Parameter:
-    """An option by hand."""
-    names = () if flag is None else (flag,)
+    """An option by hand, named by its flags where it has some."""
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=default,
-        annotation=Annotated[kind, typer.Option(*names, help=info, rich_help_panel=panel)],
+        annotation=Annotated[kind, typer.Option(*flags, help=info, rich_help_panel=panel)],
     )
 
 
 def field_parameters(
-    model: type[BaseModel], panel: str, names: Mapping[str, str] | None = None
+    model: type[BaseModel],
+    panel: str,
+    names: Mapping[str, str] | None = None,
+    flags: Mapping[str, Sequence[str]] = types.MappingProxyType({}),
 ) -> Iterator[inspect.Parameter]:
     """An option for each field of a model, or of those named.
 
@@ -76,13 +78,14 @@ def field_parameters(
         model: whose fields have a description.
         panel: heading in the help.
         names: field to name of the parameter; all fields by their own name if left out.
+        flags: of fields that have others than their name.
     """
     for field, name in (names or {field: field for field in model.model_fields}).items():
         info = model.model_fields[field]
         kind = _typed(name, info.annotation)
         repeated = get_origin(kind) is list
         default = [] if repeated else info.default
-        yield parameter(name, kind, default, _help(info), panel)
+        yield parameter(name, kind, default, _help(info), panel, *flags.get(field, ()))
 
 
 def choice(name: str, values: Sequence[str]) -> type[enum.StrEnum]:

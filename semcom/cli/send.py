@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from semcom.contracts import Link, System
 
 
+_FLAGS = {"objective": ("--for", "--objective")}
+
+
 class SendCommand(LazyCommand):
     """Its options are its own, those of the channel, and those of the semantic system."""
 
@@ -73,7 +76,7 @@ def _parameters() -> Iterator[inspect.Parameter]:
     yield parameter("out", Path, Path("out"), "Folder for the results.", "Result")
     info = "NAME=VALUE of another system; repeatable."
     yield parameter("option", list[str], [], info, "Result")
-    yield from field_parameters(SemanticOptions, "Semantic system")
+    yield from field_parameters(SemanticOptions, "Semantic system", flags=_FLAGS)
 
 
 def _run(ctx: typer.Context, values: Mapping[str, Any]) -> None:
@@ -158,7 +161,7 @@ def _transmit(
     from semcom.link import ChannelLink, Transmission
     from semcom.report import write_report
     from semcom.seeds import derive
-    from semcom.trials import spread
+    from semcom.trials import USUAL, perceived, spread
 
     announce("crossing the channel")
     link: Link = ChannelLink(DigitalLink(adapted.spec))
@@ -167,9 +170,10 @@ def _transmit(
     announce("rebuilding the picture")
     result = Transmission(adapted.message, received[0], system.decode(received[0]))
     command = request.described() | {"line": ["semcom", *sys.argv[1:]]}
-    trials = spread(system, photo, received) if request.trials > 1 else None
+    came = perceived(result.reconstruction.image, photo) if adapted.expected_quality else {}
+    trials = spread(system, photo, received, (*USUAL, *came)) if request.trials > 1 else None
     announce("writing the report")
-    report = write_report(request.out, photo, result, command, system, adapted, trials)
+    report = write_report(request.out, photo, result, command, system, adapted, trials, came)
     height, width = photo.shape[-2:]
     budget = request.budget(width, height, ChannelLink(DigitalLink(adapted.spec)))
     from semcom.packets import packet_sizes

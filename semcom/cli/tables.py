@@ -9,6 +9,7 @@ _LEGEND = (
     "hci: the small picture, spw: pseudo-words, card: colours, key: detail in key regions (mask), "
     "texture: how fine; critical, base, detail: protection classes, most protected first"
 )
+_FIGURES = (("dists", "DISTS", 3), ("lpips", "LPIPS", 3), ("psnr", "PSNR in dB", 2), ("ssim", "SSIM", 4))
 
 
 def print_report(report: dict[str, Any], texts: Sequence[str]) -> None:
@@ -26,6 +27,8 @@ def print_report(report: dict[str, Any], texts: Sequence[str]) -> None:
         f"{report['bpp']:.5f} bpp"
     )
     console.print(f"SNR {report['snr_db']:g} dB  PSNR {report['psnr']:.2f} dB  SSIM {report['ssim']:.4f}")
+    if report["expected_quality"]:
+        console.print(_expected(report), highlight=False)
     if report["trials"] is not None:
         console.print(_trials(report["trials"]))
     if report["caption"] is not None:
@@ -75,6 +78,18 @@ def _trials(trials: dict[str, Any]) -> Any:
     title = f"{trials['trials']} realisations, {100 * trials['complete']:.0f} % lost nothing"
     columns = list(trials["psnr"])
     table = Table("", *columns, title=title, title_justify="left")
-    for name, label, digits in (("psnr", "PSNR in dB", 2), ("ssim", "SSIM", 4)):
-        table.add_row(label, *(f"{trials[name][column]:.{digits}f}" for column in columns))
+    for name, label, digits in _FIGURES:
+        if name in trials:
+            table.add_row(label, *(f"{trials[name][column]:.{digits}f}" for column in columns))
     return table
+
+
+def _expected(report: dict[str, Any]) -> str:
+    """What the sender expected of the mean over the fades, and what came of this one."""
+    expected = report["expected_quality"]
+    figures = [
+        f"{label} {expected[name]:.{digits}f} expected, {report[name]:.{digits}f} came"
+        for name, label, digits in _FIGURES
+        if name in expected and name in report
+    ]
+    return "; ".join(figures)

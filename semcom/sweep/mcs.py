@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from channels.spec import LinkSpec
     from semcom.contracts import Budget, Link, System
+    from semcom.message import Message
 
 KEY = "mcs"
 SCHEMA = {
@@ -55,8 +56,8 @@ def adapted(
     image: Tensor,
     budget_on: Callable[[Link], Budget],
     snr_db: float,
-) -> dict[str, Any]:
-    """A link as a point is sent on it: without the key, and its classes at the MCSs that were chosen.
+) -> tuple[dict[str, Any], Message]:
+    """A link as a point is sent on it: without the key, its classes at the MCSs that were chosen; and what.
 
     Args:
         link: resolved, with the key.
@@ -73,4 +74,4 @@ def adapted(
 
     spec = LinkSpec.model_validate({name: value for name, value in link.items() if name not in ("kind", KEY)})
     chosen = adapt_message(system, image, spec, budget_on, snr_db, McsWish.parse(link[KEY]))
-    return {"kind": link["kind"]} | chosen.spec.model_dump(mode="json")
+    return {"kind": link["kind"]} | chosen.spec.model_dump(mode="json"), chosen.message

@@ -11,7 +11,8 @@ import io
 import json
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -28,6 +29,7 @@ from semcom.sweep.plan import Photo, Scene
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from semcom.chooser import Choice, Situation
     from semcom.contracts import Link, System
 
 _NO_REPORT = LinkReport(None, 0, {})
@@ -49,13 +51,15 @@ class Encoding:
     """A message, and every price the encoder asked for on the way with the answer it got.
 
     An encoder sees of a link only `Budget.cost`. A link that gives the same answers gets the same message, so
-    the message is used again without asking what the links have in common.
+    the message is used again without asking what the links have in common. `variant` is what the system
+    chose to send, where it chooses.
     """
 
     limit: int
     message: Message
     prices: tuple[tuple[tuple[PacketSize, ...], int], ...]
     bits: Mapping[str, int]
+    variant: str = ""
 
     def holds_for(self, budget: Budget) -> bool:
         """Whether encoding for this budget would give the same message."""
@@ -119,10 +123,11 @@ def transmit(scene: Scene, photo: Photo, jobs: Sequence[Job], known: Sequence[En
     try:
         image = _photo(photo.path, photo.sha256)
         encoder = _Encoder(scene, image, known)
-        link = (
-            _adapted_link(encoder, jobs[0].snr_db) if parts.adapts(scene.link) else _link(scene.link, scene)
-        )
-        encoding, new = encoder.encoding(encoder.budget_on(link))
+        if parts.adapts(scene.link):
+            link, (encoding, new) = _adapted(encoder, jobs[0].snr_db)
+        else:
+            link = _link(scene.link, scene)
+            encoding, new = encoder.encoding(encoder.budget_on(link))
     except NOT_A_TASKS_FAULT:
         raise
     except BaseException as error:
@@ -195,6 +200,7 @@ class _Encoder:
     def __init__(self, scene: Scene, image: Tensor, known: Sequence[Encoding]) -> None:
         self.scene, self.image = scene, image
         self._known, self._made = known, list[Encoding]()
+        self._system, self._variant = _system(scene), ""
 
     def budget_on(self, link: Link) -> Budget:
         """The scene's budget."""
@@ -202,14 +208,32 @@ class _Encoder:
 
     def encoding(self, budget: Budget) -> tuple[Encoding, bool]:
         """An encoding for a budget, and whether it is not one that was known."""
-        used = next((e for e in self._known if e.holds_for(budget)), None)
+        used = self._among(self._known, budget)
         if used is not None:
             return used, False
-        made = next((e for e in self._made if e.holds_for(budget)), None)
+        made = self._among(self._made, budget)
         if made is None:
-            made = _encode(self.scene, self.image, budget)
+            made = replace(_encode(self._system, self.scene, self.image, budget), variant=self._variant)
             self._made.append(made)
         return made, True
+
+    def encoding_of(self, message: Message) -> tuple[Encoding, bool]:
+        """The encoding that a message of this encoder is from, and whether it is not one that was known."""
+        encodings = [(e, False) for e in self._known] + [(e, True) for e in self._made]
+        return next((e, new) for e, new in encodings if e.message is message)
+
+    def over_the_air(
+        self, known: Situation, fixed: Mapping[str, int]
+    ) -> Iterator[tuple[Choice, _Encoder]]:
+        """See `semcom.semantic.SemanticSystem`; nothing of a system that does not choose."""
+        chooses = getattr(self._system, "over_the_air", None)
+        for choice, variant in () if chooses is None else chooses(known, fixed):
+            other = copy(self)  # what it makes is kept here
+            other._system, other._variant = variant, choice.variant
+            yield choice, other
+
+    def _among(self, encodings: Sequence[Encoding], budget: Budget) -> Encoding | None:
+        return next((e for e in encodings if e.variant == self._variant and e.holds_for(budget)), None)
 
     def encode(self, image: Tensor, budget: Budget) -> Message:
         """See `semcom.contracts.System`."""
@@ -217,16 +241,17 @@ class _Encoder:
 
     def decode(self, received: ReceivedMessage) -> Reconstruction:
         """See `semcom.contracts.System`."""
-        return _system(self.scene).decode(received)
+        return self._system.decode(received)
 
 
-def _adapted_link(encoder: _Encoder, snr_db: float) -> Link:
+def _adapted(encoder: _Encoder, snr_db: float) -> tuple[Link, tuple[Encoding, bool]]:
     scene = encoder.scene
     parts.import_channel(scene.link)
-    return _link(mcs.adapted(scene.link, encoder, encoder.image, encoder.budget_on, snr_db), scene)
+    link, message = mcs.adapted(scene.link, encoder, encoder.image, encoder.budget_on, snr_db)
+    return _link(link, scene), encoder.encoding_of(message)
 
 
-def _encode(scene: Scene, image: Tensor, budget: Budget) -> Encoding:
+def _encode(system: System, scene: Scene, image: Tensor, budget: Budget) -> Encoding:
     import torch
 
     from semcom.packets import bits_on_wire
@@ -241,7 +266,7 @@ def _encode(scene: Scene, image: Tensor, budget: Budget) -> Encoding:
 
     with torch.no_grad():
         # A copy, because the original is what every system's pictures are measured against.
-        message = _system(scene).encode(image.clone(), replace(budget, cost=cost))
+        message = system.encode(image.clone(), replace(budget, cost=cost))
     checks.message(message, budget, image)
     recorded = () if "bpp" in scene.budget else tuple(prices.items())  # bytes cost the same on every link
     return Encoding(budget.limit, message, recorded, bits_on_wire(message))
