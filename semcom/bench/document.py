@@ -47,7 +47,9 @@ class Row(BaseModel):
     system: str
     budget: float = Field(description="what a picture might spend, in `budget_unit`")
     mcs: dict[str, int] = Field(description="per protection class; empty: what the link says, or none")
-    mcs_choice: str = Field(description="`envelope`, `auto` (chosen for each picture), `fixed`, or `none` for analog systems")
+    mcs_choice: str = Field(
+        description="`envelope`, `auto` (chosen for each picture), `fixed`, or `none` for analog systems"
+    )
     best_for: list[str] = Field(description="metrics in which no other MCS tried was better here")
     differences: dict[str, dict[str, PairedDifference]] = Field(
         default={}, description="metric and other system to this row's value minus that of the other's best"

@@ -222,9 +222,7 @@ class _Encoder:
         encodings = [(e, False) for e in self._known] + [(e, True) for e in self._made]
         return next((e, new) for e, new in encodings if e.message is message)
 
-    def over_the_air(
-        self, known: Situation, fixed: Mapping[str, int]
-    ) -> Iterator[tuple[Choice, _Encoder]]:
+    def over_the_air(self, known: Situation, fixed: Mapping[str, int]) -> Iterator[tuple[Choice, _Encoder]]:
         """See `semcom.semantic.SemanticSystem`; nothing of a system that does not choose."""
         chooses = getattr(self._system, "over_the_air", None)
         for choice, variant in () if chooses is None else chooses(known, fixed):

@@ -47,6 +47,15 @@ def test_a_better_channel_is_sent_faster_and_carries_more(asked: dict[str, Any],
     assert _run(asked, tmp_path / "again", batch=1).to_csv() == _run(asked, tmp_path / "run").to_csv()
 
 
+def test_a_system_may_choose_what_it_sends(asked: dict[str, Any], tmp_path: Path) -> None:
+    """Both choices of one picture in one run: what was encoded for one is not sent for the other."""
+    asked["systems"] = {"toy": {"system": "sweep_toys:ToyChooser"}}
+    asked |= {"grid": {"snr_db": [5, 20, 6, 25]}, "budget": {"channel_uses": 4000}}
+    frame = _run(asked, tmp_path / "run", batch=1, allow_imports=True).set_index("snr_db")
+    assert frame["packets"].tolist() == [2 * 2, 2 * 2, 5 * 2, 5 * 2]
+    assert frame["mcs_critical"].tolist() == [3] * 4 and frame["mcs_detail"].tolist() == [7] * 4
+
+
 def test_bits_stay_and_the_mcs_decides_what_they_cost(asked: dict[str, Any], tmp_path: Path) -> None:
     frame = _run(asked | {"budget": {"bpp": 0.3}}, tmp_path).set_index("snr_db")
     assert frame["bpp"].nunique() == 1
