@@ -11,8 +11,8 @@ have the best MCS of the whole table as predicted, which the abstraction link se
 measured; `semantic` chooses for each picture by the table of its profile (`semcom.chooser`), no picture of
 Kodak in the loop. All systems meet the same ten fades a picture, so that differences are paired; a message
 that arrives as one before it did is decoded and measured once, and most of a burst is lost or arrives as a
-whole. Interrupt it with Ctrl-C and give the same command to go on: finished points are not repeated, also with
-another number of images or trials.
+whole. Interrupt it with Ctrl-C and give the same command to go on: finished points are not repeated, also
+with another number of images or trials.
 Writes benchmarks/results/link_kodak.json and plots into benchmarks/results/link_kodak/. With `--keep` the
 rows of systems that are not asked for stay, `kept` says which run they are of, and the sheets of pictures,
 which need everybody's, stay as they are.
