@@ -21,7 +21,7 @@ _QUANTILES = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
 
 
 def perceived(picture: Tensor, photo: Tensor) -> dict[str, float]:
-    """DISTS and LPIPS of a picture [3,H,W]; empty where their networks are neither cached nor within reach."""
+    """DISTS and LPIPS of a picture [3,H,W]; empty where their networks cannot be had."""
     try:
         return _measured(picture, photo, _PERCEIVED)
     except PretrainedError:

@@ -183,7 +183,7 @@ def train(wanted: TrainingRun) -> None:
     card = card_of(stage, trained, wanted, len(photos)) | {
         "started_from": ("adapters of the profile" if start else "nothing")
         + "; beside the frozen part `enhancer`, behind the frozen codec of `deepjscc`",
-        "losses": f"{_LPIPS}·LPIPS-Alex + {_DISTS}·DISTS (half of the crops) + L1; a sample is {_CROPS} crops",
+        "losses": f"{_LPIPS}·LPIPS-Alex + {_DISTS}·DISTS (half of the crops) + L1; {_CROPS} crops a sample",
         "rank": RANK,
     }
     write_part(wanted.profile, PART, {}, adapters.tensors(trained.model), card)
