@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 BASE_BYTES = (0, 50, 70, 100, 140, 190, 250)
 """Of the base picture, that are tried."""
 _FEWEST_HCI_BYTES = 40  # the coarsest of the smallest is about as large
-_SAFEST = 0.6  # a header that is lost more often than this is no choice
+_GREY = 0.001
+"""Fades that may leave nothing: no mean pays for a grey picture, and a safer header costs next to nothing."""
+_HOPELESS = 0.6  # a header that is lost more often than this is no choice
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Choice:
         mcs: per protection class; empty for `analog`.
         expected: mean LPIPS, DISTS and PSNR over the fades.
         loss: what was minimised.
+        grey: share of the fades that leave nothing.
     """
 
     mode: str
@@ -53,6 +56,12 @@ class Choice:
     mcs: Mapping[str, int]
     expected: Mapping[str, float]
     loss: float
+    grey: float = 0.0
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """The lower, the better."""
+        return self.grey > _GREY, self.loss
 
     @property
     def variant(self) -> str:
@@ -96,6 +105,8 @@ def choices(
 ) -> list[Choice]:
     """The best digital choice and the analog one, those that fit; the best first.
 
+    What leaves nothing in more than one of a thousand fades comes last.
+
     Args:
         quality: of the receiver.
         objective: key of `OBJECTIVES`.
@@ -106,8 +117,8 @@ def choices(
     found = [_analog(quality, objective, known)]
     digital = list(_digital(quality, objective, known, base_bytes, fixed or {}))
     if digital:
-        found.append(min(digital, key=lambda choice: choice.loss))
-    return sorted((c for c in found if c is not None), key=lambda choice: choice.loss)
+        found.append(min(digital, key=lambda choice: choice.rank))
+    return sorted((c for c in found if c is not None), key=lambda choice: choice.rank)
 
 
 def _digital(
@@ -149,12 +160,12 @@ def _digital(
         stand_in = quality.of_digital(8 * num_bytes / pixels) if num_bytes else quality.grey
         for hci_mcs, lost in hci_lost.items():
             size = left(hci_mcs, vital)
-            if size < _FEWEST_HCI_BYTES or vital_lost.mean() > _SAFEST:
+            if size < _FEWEST_HCI_BYTES or vital_lost.mean() > _HOPELESS:
                 continue
             arrived = quality.of_digital(8 * size / pixels)
             expected = _mean(vital_lost, lost, quality.grey, stand_in, arrived)
             mcs = {"critical": vital_mcs, "base": hci_mcs, "detail": fixed.get("detail", hci_mcs)}
-            yield _choice("digital", num_bytes, mcs, expected, objective)
+            yield _choice("digital", num_bytes, mcs, expected, objective, float(vital_lost.mean()))
 
 
 def _schemes(spec: LinkSpec) -> list[int]:
@@ -190,8 +201,10 @@ def _analog(quality: AirQuality, objective: str, known: Situation) -> Choice | N
     return _choice("analog", 0, {}, expected, objective)
 
 
-def _choice(mode: str, base_bytes: int, mcs: Mapping[str, int], expected: Floats, objective: str) -> Choice:
+def _choice(
+    mode: str, base_bytes: int, mcs: Mapping[str, int], expected: Floats, objective: str, grey: float = 0.0
+) -> Choice:
     metrics = dict(zip(METRICS, map(float, expected), strict=True))
     weights = OBJECTIVES[objective]
     loss = sum((-1 if name == "psnr" else 1) * weights.get(name, 0.0) * v for name, v in metrics.items())
-    return Choice(mode, base_bytes, mcs, metrics, loss)
+    return Choice(mode, base_bytes, mcs, metrics, loss, grey)

@@ -50,6 +50,14 @@ def test_the_header_is_better_protected_than_the_hci():
     assert mcs["critical"] < mcs["base"]
 
 
+def test_a_grey_picture_is_no_choice_where_something_else_is():
+    for snr_db in (0.0, 5.0, 10.0):
+        best = choose(snr_db, 12288, quality=table(-1.0))[0]
+        assert best.mode == "digital" and best.grey <= 0.001
+    analog, digital = choose(-5.0, quality=table(-1.0))
+    assert analog.mode == "analog" and digital.grey > 0.001 and digital.loss < analog.loss
+
+
 def test_fixed_schemes_are_kept():
     (digital,) = (c for c in choose(10.0, fixed={"critical": 3, "base": 9}) if c.mode == "digital")
     assert digital.mcs == {"critical": 3, "base": 9, "detail": 9}
