@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,10 +126,10 @@ def adapt_message(
     wish.check(spec)
     seeds = [derive(0, "adaptation", i) for i in range(realisations)]
     where = f"{spec.channel.model} at {snr_db:g} dB"
-    advised = _advised(system, image, spec, budget_on, snr_db, wish, seeds)
+    sender = _Sender(system, image, spec, budget_on, snr_db, wish, seeds)
+    advised = sender.advised()
     if advised is not None:
         return advised
-    sender = _Sender(system, image, spec, budget_on, snr_db, wish, seeds)
     message = sender.probe()
     if any(stream.protection is Protection.ANALOG for stream in message.streams):
         return Adapted(message, spec, {}, {}, "values are sent uncoded: there is no MCS to choose")
@@ -143,66 +144,57 @@ def adapt_message(
     return Adapted(message, chosen, mcs, losses, _reason(wish, losses, crowded, where))
 
 
-def _advised(
-    system: System,
-    image: Tensor,
-    spec: LinkSpec,
-    budget_on: Callable[[Link], Budget],
-    snr_db: float,
-    wish: McsWish,
-    seeds: Sequence[int],
-) -> Adapted | None:
-    """By the system's own choice; None where it has none, or none that fits."""
-    budget, over_the_air = budget_on(_link(spec)), getattr(system, "over_the_air", None)
-    if over_the_air is None or budget.unit != "channel uses":
-        return None
-    from semcom.chooser import Situation
-
-    height, width = image.shape[-2:]
-    known = Situation(spec, budget.limit, width, height, snr_db, seeds)
-    fixed = {name: index for name in _CLASSES if (index := wish.of(name)) is not None}
-    for choice, variant in over_the_air(known, fixed):
-        chosen = with_mcs(spec, choice.mcs) if choice.mcs else spec
-        try:
-            message = variant.encode(image, budget_on(_link(chosen)))
-        except BudgetError:
-            continue
-        losses = {} if not choice.mcs else expected_losses(message, chosen, snr_db, seeds)
-        mcs = {name: chosen.classes[name].mcs for name in losses}
-        reason = f"{choice} over {len(seeds)} fades of {spec.channel.model} at {snr_db:g} dB"
-        return Adapted(message, chosen, mcs, losses, reason, choice.expected)
-    return None
-
-
+@dataclass(frozen=True)
 class _Sender:
-    """What stays the same while MCSs are tried."""
+    """What stays the same while MCSs are tried; the fields are arguments of `adapt_message`."""
 
-    def __init__(
-        self,
-        system: System,
-        image: Tensor,
-        spec: LinkSpec,
-        budget_on: Callable[[Link], Budget],
-        snr_db: float,
-        wish: McsWish,
-        seeds: Sequence[int],
-    ) -> None:
-        self._system, self._image, self._spec, self._budget_on = system, image, spec, budget_on
-        self._snr_db, self._wish, self._seeds = snr_db, wish, seeds
-        self._budget = budget_on(_link(spec))
+    system: System
+    image: Tensor
+    spec: LinkSpec
+    budget_on: Callable[[Link], Budget]
+    snr_db: float
+    wish: McsWish
+    seeds: Sequence[int]
+
+    @cached_property
+    def budget(self) -> Budget:
+        """At the MCSs that the link has."""
+        return self.budget_on(_link(self.spec))
 
     @property
     def _in_channel_uses(self) -> bool:
-        return self._budget.unit == "channel uses"
+        return self.budget.unit == "channel uses"
+
+    def advised(self) -> Adapted | None:
+        """By the system's own choice; None where it has none, or none that fits."""
+        over_the_air = getattr(self.system, "over_the_air", None)
+        if over_the_air is None or not self._in_channel_uses:
+            return None
+        from semcom.chooser import Situation
+
+        height, width = self.image.shape[-2:]
+        known = Situation(self.spec, self.budget.limit, width, height, self.snr_db, self.seeds)
+        fixed = {name: index for name in _CLASSES if (index := self.wish.of(name)) is not None}
+        for choice, variant in over_the_air(known, fixed):
+            chosen = with_mcs(self.spec, choice.mcs) if choice.mcs else self.spec
+            try:
+                message = variant.encode(self.image, self.budget_on(_link(chosen)))
+            except BudgetError:
+                continue
+            losses = {} if not choice.mcs else self.expected_losses(message, chosen)
+            mcs = {name: chosen.classes[name].mcs for name in losses}
+            reason = f"{choice} over {len(self.seeds)} fades of {self.spec.channel.model} at {self.snr_db:g} dB"
+            return Adapted(message, chosen, mcs, losses, reason, choice.expected)
+        return None
 
     def probe(self) -> Message:
         """The message itself where the budget is in bits, else one of about the size wanted."""
         try:
-            return self._system.encode(self._image, self._budget)
+            return self.system.encode(self.image, self.budget)
         except BudgetError as error:
             if not self._in_channel_uses:
                 raise
-            return self._system.encode(self._image, replace(self._budget, limit=error.smallest))
+            return self.system.encode(self.image, replace(self.budget, limit=error.smallest))
 
     def fastest(self, message: Message) -> tuple[Message, LinkSpec]:
         """The fastest MCSs that keep to the targets, and the message at these. Raises `BudgetError`."""
@@ -218,37 +210,37 @@ class _Sender:
 
     def crowded(self) -> tuple[Message, LinkSpec]:
         """One MCS for all, where targets leave no room for the smallest message. Raises `BudgetError`."""
-        smallest = smallest_message(self._system, self._image)
-        robust = most_robust(self._spec, list(_mean_sizes(smallest)), [smallest], [self._budget.limit])
-        wished = {name: self._wish.of(name) for name in robust}
+        smallest = smallest_message(self.system, self.image)
+        robust = most_robust(self.spec, list(_mean_sizes(smallest)), [smallest], [self.budget.limit])
+        wished = {name: self.wish.of(name) for name in robust}
         chosen = with_mcs(
-            self._spec, robust | {name: index for name, index in wished.items() if index is not None}
+            self.spec, robust | {name: index for name, index in wished.items() if index is not None}
         )
-        return self._system.encode(self._image, self._budget_on(_link(chosen))), chosen
+        return self.system.encode(self.image, self.budget_on(_link(chosen))), chosen
 
     def expected_losses(self, message: Message, spec: LinkSpec) -> dict[str, float]:
         """See the function."""
-        return expected_losses(message, spec, self._snr_db, self._seeds)
+        return expected_losses(message, spec, self.snr_db, self.seeds)
 
     def _encoded(self, message: Message, spec: LinkSpec) -> Message:
         if not self._in_channel_uses:
             return message
-        return self._system.encode(self._image, self._budget_on(_link(spec)))
+        return self.system.encode(self.image, self.budget_on(_link(spec)))
 
     def _adapted(self, message: Message) -> LinkSpec:
         from channels.links.adaptation import adapt
 
         packet_bytes = protection_classes(message)
-        names = self._spec.classes | packet_bytes
-        kept = {name: self._spec.classes[name].mcs if name in self._spec.classes else 0 for name in names}
-        wished = {name: self._wish.of(name) for name in names}
+        names = self.spec.classes | packet_bytes
+        kept = {name: self.spec.classes[name].mcs if name in self.spec.classes else 0 for name in names}
+        wished = {name: self.wish.of(name) for name in names}
         start = with_mcs(
-            self._spec, kept | {name: index for name, index in wished.items() if index is not None}
+            self.spec, kept | {name: index for name, index in wished.items() if index is not None}
         )
         targets = {name: target_bler(name) for name in packet_bytes if wished[name] is None}
         if not targets:
             return start
-        return adapt(start, targets, packet_bytes, self._snr_db, self._seeds)
+        return adapt(start, targets, packet_bytes, self.snr_db, self.seeds)
 
     def _stepped_down(self, spec: LinkSpec, losses: Mapping[str, float]) -> LinkSpec | None:
         """Where packets of mixed sizes lose more than their mean size does: the next safer MCS, if any."""
@@ -256,7 +248,7 @@ class _Sender:
         lower = {
             name: by_rate[by_rate.index(spec.classes[name].mcs) - 1]
             for name, loss in losses.items()
-            if self._wish.of(name) is None
+            if self.wish.of(name) is None
             and loss > target_bler(name)
             and spec.classes[name].mcs != by_rate[0]
         }
