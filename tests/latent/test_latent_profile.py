@@ -49,7 +49,10 @@ def test_messages_are_those_of_the_base(system, semantic, small_photo, received)
     assert message == semantic.encode(small_photo, Budget.of_bpp(0.08, 200, 150))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "nf4", "int8"])
+@pytest.mark.parametrize(
+    "precision",
+    ["fp32", pytest.param("nf4", marks=pytest.mark.slow), pytest.param("int8", marks=pytest.mark.slow)],
+)
 def test_send_over_the_air(sd_folder, small_photo, tmp_path, precision):
     images.save(small_photo, tmp_path / "photo.png")
     words = ["send", str(tmp_path / "photo.png"), "--profile", str(sd_folder), "--snr-db", "20", "--bpp"]
@@ -135,6 +138,7 @@ def test_predictions_agree_with_diffusers(prediction):
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_controlnet_and_words_and_adapters_take_part(folder, sd_folder, system, received):
     import miniature
 
@@ -166,6 +170,7 @@ def test_controlnet_and_words_and_adapters_take_part(folder, sd_folder, system, 
     assert torch.equal(without, spoken.decode(received).image)
 
 
+@pytest.mark.slow
 def test_adapters_unload_one_by_one(folder):
     import miniature
 

@@ -79,6 +79,7 @@ def test_nothing_changes_where_nothing_arrived(shipped):
     assert torch.equal(refined, hci) and not told.any()
 
 
+@pytest.mark.slow
 def test_key_latents_make_the_restored_picture_more_like_the_photo(shipped, sample_photo):
     """Round trip through real AV1 at the qualities in use, with everything key: better by both metrics."""
     profile = Profile.open("tiny")

@@ -65,6 +65,7 @@ def test_send_with_a_codec_a_channel_model_and_a_system_from_outside(tile, tmp_p
     assert "300 ns apart" in semcom("channels", "describe", "two-paths")
 
 
+@pytest.mark.slow
 def test_a_stream_from_outside_crosses_with_the_semantic_system(tile, tmp_path):
     semcom("send", tile, "--bpp", 0.5, "--channel", "awgn", "--snr-db", 25, "--out", tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
@@ -148,6 +149,7 @@ metrics: [psnr]
     assert "mean-colour" in page.read_text()
 
 
+@pytest.mark.slow
 def test_a_stream_in_a_sweep(tile, tmp_path):
     scenario = tmp_path / "stream.yaml"
     scenario.write_text(

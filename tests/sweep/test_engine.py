@@ -193,6 +193,7 @@ def test_ctrl_c_keeps_what_is_finished(toy: Toy, tmp_path: Path, expected: bytes
     folder = store.Store(tmp_path / "run")
     folder.create()
     pressed = []
+    before = signal.getsignal(signal.SIGINT)
 
     def press(points: int) -> None:
         if points and not pressed:
@@ -201,7 +202,7 @@ def test_ctrl_c_keeps_what_is_finished(toy: Toy, tmp_path: Path, expected: bytes
 
     statistics = engine.Engine(run, folder, SerialExecutor(Resources()), {}, batch=2, advance=press).run()
     assert statistics.interrupted and 0 < len(folder.reach()) < 16
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     result = serial(toy(), tmp_path / "run")
     assert result.statistics is not None and result.statistics.skipped > 0
     assert table(result) == expected

@@ -94,6 +94,7 @@ def networks(wanted, level, adapters):
     return receiver_networks(Profile.open(wanted.profile), Quantization(level), adapters)
 
 
+@pytest.mark.slow
 def test_perceptual_goes_on_from_the_decoder(wanted):
     before = parts(wanted.profile)
     run_stage("perceptual", wanted)
@@ -103,6 +104,7 @@ def test_perceptual_goes_on_from_the_decoder(wanted):
     assert {"dists_scene_decoder", "colour_shift_scene", "lpips_crop_x0"} <= card["validation"].keys()
 
 
+@pytest.mark.slow
 def test_joint_trains_the_whole_chain_and_keeps_the_captions(wanted):
     before = parts(wanted.profile)
     run_stage("joint", wanted)
@@ -130,6 +132,7 @@ def test_bits_are_those_of_the_distribution():
     assert bits(steps).item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_channel_tunes_adapters_that_the_receiver_loads_or_not(wanted):
     before = parts(wanted.profile)
     run_stage("channel", wanted)
@@ -258,6 +261,7 @@ def test_the_true_picture_has_no_velocity_error_and_grey_has_that_of_theory(want
     assert stage._error(grey, batch, time).item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_flow_trains_the_unet_and_the_decoder_can_start_from_it(wanted):
     frozen = decoder.frozen_parts(wanted)
     stage = FlowStage(frozen)

@@ -53,7 +53,9 @@ def _received(system: SemanticSystem, message):
     return system.decode(received)
 
 
-@pytest.mark.parametrize(("effort", "objective"), [(1, "psnr"), (2, "balanced")])
+@pytest.mark.parametrize(
+    ("effort", "objective"), [(1, "psnr"), pytest.param(2, "balanced", marks=pytest.mark.slow)]
+)
 def test_never_worse_than_tables_and_within_the_budget(semantic, photo, budget, effort, objective) -> None:
     plain = semantic.with_options(**LEAN)
     searching = plain.with_options(effort=effort, objective=objective)
@@ -77,6 +79,7 @@ def test_the_gradient_improves_what_the_receiver_makes(semantic, photo, budget, 
     assert squares[1] < 0.97 * squares[0]
 
 
+@pytest.mark.slow
 def test_the_same_twice_and_once_from_the_cache(semantic, photo, budget, empty_cache, monkeypatch) -> None:
     system = semantic.with_options(**LEAN, effort=2, objective="psnr")
     first = system.encode(photo, budget)
@@ -115,6 +118,7 @@ def test_another_picture_budget_or_objective_is_another_search(semantic, photo, 
     assert len(names) == 16
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_entry_is_searched_again(semantic, photo, budget, empty_cache, monkeypatch) -> None:
     monkeypatch.setattr(search, "STEPS", 1)
     system = semantic.with_options(**LEAN, effort=2, objective="psnr")
@@ -141,6 +145,7 @@ def test_without_network_one_sentence_says_so(monkeypatch) -> None:
     assert Objective("psnr").reference(torch.zeros(1, 3, 64, 64)).dists is None
 
 
+@pytest.mark.slow
 def test_the_key_stream_stays_with_a_shaped_picture(semantic, photo) -> None:
     """Named regions are the user's wish: the search shapes around them and does not drop them."""
     box = {"boxes": ((16, 16, 64, 64),), "key_area": 0.3, "key_share": 0.4}

@@ -31,6 +31,7 @@ def sent(system, photo, num_bytes):
     return header, system.decode(received)
 
 
+@pytest.mark.slow
 def test_the_hci_shrinks_until_it_fits(system, photo):
     reductions, quality = [], []
     for num_bytes in (600, 120, 50):
