@@ -183,7 +183,8 @@ class _Sender:
                 continue
             losses = {} if not choice.mcs else self.expected_losses(message, chosen)
             mcs = {name: chosen.classes[name].mcs for name in losses}
-            reason = f"{choice} over {len(self.seeds)} fades of {self.spec.channel.model} at {self.snr_db:g} dB"
+            where = f"{self.spec.channel.model} at {self.snr_db:g} dB"
+            reason = f"{choice} over {len(self.seeds)} fades of {where}"
             return Adapted(message, chosen, mcs, losses, reason, choice.expected)
         return None
 
