@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semcom.sweep import rows as encoding
-from semcom.sweep.atomic import write_atomically
+from semcom.sweep.atomic import remove_unfinished, write_atomically
 from semcom.sweep.rows import STAGES, Row
 
 __all__ = ["STAGES", "Reach", "Row", "Store", "chain", "write_atomically"]
@@ -60,9 +60,11 @@ class Store:
         self.pictures = self.folder / "pictures"
 
     def create(self) -> None:
-        """Makes the folders. Raises OSError."""
+        """Makes the folders, and removes what killed writers left unfinished in them. Raises OSError."""
         self.shards.mkdir(parents=True, exist_ok=True)
         self.pictures.mkdir(exist_ok=True)
+        for folder in (self.folder, self.shards, self.pictures):
+            remove_unfinished(folder)
 
     def shard_paths(self) -> list[Path]:
         """Finished shards, and whatever else somebody put there under such a name."""
