@@ -12,6 +12,8 @@ import collections
 import json
 import math
 import multiprocessing
+import os
+import resource
 import signal
 import sys
 import time
@@ -161,7 +163,7 @@ def read(seeds: range) -> dict[str, Any]:
     faults: list[dict[str, object]] = []
     notes: collections.Counter[str] = collections.Counter()
     kinds: collections.Counter[str] = collections.Counter()
-    slowest = 0.0
+    slowest, before = 0.0, _peak_mb()
     for seed in seeds:
         message, kind = mutated(received, seed)
         kinds.update(kind.split("+"))
@@ -178,7 +180,19 @@ def read(seeds: range) -> dict[str, Any]:
         slowest = max(slowest, time.process_time() - began)
         if wrong:
             faults.append({"seed": seed, "kinds": kind, "fault": wrong})
-    return {"messages": len(seeds), "faults": faults, "notes": notes, "kinds": kinds, "slowest": slowest}
+    return {
+        "messages": len(seeds),
+        "faults": faults,
+        "notes": notes,
+        "kinds": kinds,
+        "slowest": slowest,
+        "process": os.getpid(),
+        "grown_mb": _peak_mb() - before,
+    }
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
@@ -206,6 +220,9 @@ def main() -> None:
     faults = [entry for part in parts for entry in part["faults"]]
     slowest = max(part["slowest"] for part in parts)
     count = sum(part["messages"] for part in parts)
+    grown: collections.Counter[int] = collections.Counter()
+    for part in parts:
+        grown[part["process"]] += part["grown_mb"]
     document = {
         "command": "python " + " ".join(sys.argv),
         "messages": count,
@@ -213,6 +230,7 @@ def main() -> None:
         "exceptions_hangs_or_wrong_pictures": len(faults),
         "faults": faults[:20],
         "slowest_seconds_cpu": round(slowest, 3),
+        "peak_memory_grown_mb": round(max(grown.values()), 1),
         "seconds": round(time.perf_counter() - start, 1),
         "kinds": dict(sorted(sum((part["kinds"] for part in parts), collections.Counter()).items())),
         "notes": dict(sum((part["notes"] for part in parts), collections.Counter()).most_common()),
