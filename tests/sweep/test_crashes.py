@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +74,31 @@ def test_three_processes_in_one_folder(toy: Toy, tmp_path: Path) -> None:
 def _kill(toy: Toy, place: Path, seeds: range, executor: str) -> int:
     """Kills a run with everything it started, at a moment of each seed; how many shards that left."""
     scenario, out = toy(stop={"trials": 6}, options={"seconds": 0.02}), place / "run"
+
+    def shards() -> int:
+        return len(list(out.glob("shards/*.parquet")))
+
     for seed in seeds:
-        process = _started(scenario, out, executor)
+        process, rng, before = _started(scenario, out, executor), random.Random(seed), shards()
         _begin(process)
-        time.sleep(random.Random(seed).uniform(0.2, 3.0))
-        os.killpg(process.pid, signal.SIGKILL)
+        if seed % 2:  # when some shards are there, however long workers take to start
+            more = before + rng.randint(1, 4)
+            while shards() < more and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.2))
+        else:
+            time.sleep(rng.uniform(0.2, 3.0))
+        with suppress(ProcessLookupError):  # it had finished
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    shards = len(list(out.glob("shards/*.parquet")))
+    left = shards()
     assert _finished(scenario, out) == _finished(scenario, place / "whole")
     assert not [path for path in (out / "shards").iterdir() if path.suffix != ".parquet"]
-    return shards
+    return left
 
 
 def test_kills_at_random_moments(toy: Toy, tmp_path: Path) -> None:
-    _kill(toy, tmp_path, range(3), "serial")
+    assert _kill(toy, tmp_path, range(3), "serial") > 0
 
 
 @pytest.mark.slow
