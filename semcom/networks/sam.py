@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
+from segment_anything import sam_model_registry
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
@@ -191,22 +191,6 @@ def published_sam(checkpoint: str | Path, variant: str | None = None) -> Sam:
         reason = " ".join(str(error).split())[:200]
         raise SamError(f"{path}: damaged checkpoint of {found}: {reason}") from error
     return sam.requires_grad_(False).eval()
-
-
-def mask_generator(sam: Sam) -> SamAutomaticMaskGenerator:
-    """Masks of everything in a picture, with thresholds that suit the variant.
-
-    The published thresholds presume logits as steep as those of a network trained on a billion masks.
-    """
-    if not isinstance(sam.image_encoder, TinyImageEncoder):
-        return SamAutomaticMaskGenerator(sam)
-    return SamAutomaticMaskGenerator(
-        sam,
-        points_per_side=8,
-        pred_iou_thresh=0.5,
-        stability_score_thresh=0.5,
-        stability_score_offset=0.25,
-    )
 
 
 _PUBLISHED_NORMALISATION = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))

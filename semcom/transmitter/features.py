@@ -3,7 +3,7 @@
 picture ─► long side 384, padded to a square ─► EfficientNet-Lite0 ─► ImageFeatures
                                     SAM's neck ◄── maps ──┤
                           captioner ◄── cells (grid) ─────┤
-   key class, class agreement ◄── evidence, logits ───────┘
+   key class, class agreement ◄── evidence ──────────────┘
 """
 
 from __future__ import annotations
@@ -66,17 +66,13 @@ class FeatureExtractor:
 
     @torch.inference_mode()
     def evidence(self, features: ImageFeatures) -> Tensor:
-        """Class-activation maps [1000,rows,columns]; their mean over the picture is `logits`.
+        """Class-activation maps [1000,rows,columns]; their mean over the picture is the classifier's answer.
 
         Source: Zhou et al., Learning Deep Features for Discriminative Localization (arXiv 1512.04150).
         """
         head = F.relu6(self.backbone.head(features.deepest))[0]
         classifier = self.backbone.classifier
         return torch.einsum("kc,chw->khw", classifier.weight, head) + classifier.bias[:, None, None]
-
-    def logits(self, features: ImageFeatures) -> Tensor:
-        """[1000] class logits of the whole picture."""
-        return self.evidence(features).mean((1, 2))
 
 
 def frame_size(height: int, width: int, side: int = FRAME) -> tuple[int, int]:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
+from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
 
 from semcom.networks.efficientnet import EfficientNetLite0
-from semcom.networks.sam import SamError, TinySegmenter, mask_generator, published_sam
+from semcom.networks.sam import SamError, TinySegmenter, published_sam
 from semcom.picture import images
 from semcom.picture.pixels import to_pixels
 from semcom.profile import Profile, ProfileError
@@ -77,14 +77,6 @@ def test_prompts_side_by_side_are_prompts_one_by_one(sam, photo):
     for i, point in enumerate(points):
         alone = segmenter.from_points(view, [point])
         torch.testing.assert_close(together.probability[i], alone.probability[0], atol=1e-3, rtol=0)
-
-
-def test_automatic_masks(sam, photo):
-    generator = mask_generator(sam)
-    assert isinstance(generator, SamAutomaticMaskGenerator)
-    masks = generator.generate(to_pixels(photo))
-    assert masks
-    assert all(mask["segmentation"].shape == (400, 600) for mask in masks)
 
 
 def test_a_profile_without_the_part_is_named():

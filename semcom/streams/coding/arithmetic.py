@@ -152,13 +152,11 @@ def encode_symbols(symbols: Iterable[int], tables: Iterable[Table], total_bits: 
     return encoder.finish()
 
 
-def decode_symbols(data: bytes, tables: Iterable[Table], total_bits: int) -> list[int]:
-    """One symbol per table. Damaged data gives other symbols of the tables, never an error."""
-    return list(map(decode_symbols_in_turn(data, total_bits), tables))
-
-
 def decode_symbols_in_turn(data: bytes, total_bits: int) -> Callable[[Table], int]:
-    """Reads the next symbol with a table that may depend on those before."""
+    """Reads the next symbol with a table that may depend on those before.
+
+    Damaged data gives other symbols of the tables, never an error.
+    """
     decoder = Decoder(data)
 
     def read(table: Table) -> int:
