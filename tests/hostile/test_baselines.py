@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,13 +51,24 @@ def mutated(rng, chunks):
     return tuple(found)
 
 
+def check(name, photo, seeds, limited):
+    system, limit = build(name), Budget(1500, lambda sizes: sum(size for _, size in sizes), "bytes")
+    chunks = system.encode(photo, limit)["image"].chunks
+    for seed in seeds:
+        message = received(ReceivedStream("image", mutated(random.Random(seed), chunks)))
+        with limited():
+            checked(system, message)
+
+
 @pytest.mark.parametrize("name", CODECS.names())
-def test_mutated_messages(name, photo):
-    system, rng = build(name), random.Random(24)
-    budget = Budget(1500, lambda sizes: sum(size for _, size in sizes), "bytes")
-    chunks = system.encode(photo, budget)["image"].chunks
-    for _ in range(150):
-        checked(system, received(ReceivedStream("image", mutated(rng, chunks))))
+def test_a_thousand_mutated_messages(name, photo, limited):
+    check(name, photo, range(1000), limited)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CODECS.names())
+def test_many_mutated_messages(name, photo, limited):
+    check(name, photo, range(1000, 21_000), limited)
 
 
 @pytest.mark.parametrize("name", CODECS.names())
@@ -73,8 +85,9 @@ def test_mutated_messages(name, photo):
         (None,),
     ],
 )
-def test_hand_made_messages(name, chunks):
-    checked(build(name), received(ReceivedStream("image", chunks)))
+def test_hand_made_messages(name, chunks, limited):
+    with limited():
+        checked(build(name), received(ReceivedStream("image", chunks)))
     assert checked(build(name), received()).notes == ("image lost: grey picture",)
 
 
@@ -93,3 +106,29 @@ def test_analog_values_that_are_none(photo):
         checked(system, received(ReceivedAnalogStream.of("image", values, variance)))
     assert checked(system, received()).notes == ("image lost: grey picture",)
     assert checked(system, received(ReceivedStream("image", (b"x",)))).notes
+
+
+def changed(rng, values):
+    """Values cut, lengthened, or with three of them impossible."""
+    place = int(rng.integers(values.size + 1))
+    kind = rng.integers(3)
+    if kind == 0:
+        return values[:place]
+    if kind == 1:
+        return np.concatenate([values, rng.standard_normal(place, np.float32)])
+    out = values.copy()
+    out[place : place + 3] = rng.choice(np.array([np.nan, np.inf, -1, 1e38, 0], np.float32))
+    return out
+
+
+def test_mutated_analog_values(photo, limited):
+    system, rng = build("deepjscc"), np.random.default_rng(24)
+    (stream,) = system.encode(photo, Budget(3000, lambda sizes: sizes[0][1], "channel uses")).streams
+    for _ in range(100):
+        values = stream.values.numpy()
+        both = [values, rng.random(values.size, np.float32)]
+        for _ in range(rng.integers(1, 4)):
+            which = rng.integers(2)
+            both[which] = changed(rng, both[which])
+        with limited():
+            checked(system, received(ReceivedAnalogStream.of("image", *map(torch.from_numpy, both))))

@@ -44,12 +44,13 @@ def mutated(rng, good):
     return bytes(content[: rng.randrange(len(content))] if rng.random() < 0.1 else content)
 
 
-def test_a_thousand_mutations_are_read_or_refused(good, tmp_path):
+def test_a_thousand_mutations_are_read_or_refused(good, tmp_path, limited):
     rng, path, taken = random.Random(24), tmp_path / "a.png", 0
     for i in range(1000):
         path.write_bytes(mutated(rng, good))
         try:
-            load(path) if i % 2 else read(path)
+            with limited():
+                load(path) if i % 2 else read(path)
             taken += 1
         except ImageError as error:
             assert "\n" not in str(error)
