@@ -63,7 +63,7 @@ def benchmark(arguments: argparse.Namespace) -> BenchSpec:
             "trials": arguments.trials,
             "confirm": arguments.confirm,
             "adapt_to": arguments.adapt_to,
-            "pictures": min(2, arguments.images),
+            "pictures": min(4, arguments.images),
         }
     )
 

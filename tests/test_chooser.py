@@ -1,11 +1,17 @@
 """The sender's choice over fades, by a table made up so that the right answers are known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from channels.spec import ChannelSpec, LinkSpec
+from semcom.adaptation import McsWish, adapt_message
 from semcom.air_quality import AirQuality
 from semcom.chooser import Situation, choices
+from semcom.cli.tables import _expected
+from semcom.contracts import Budget
+from semcom.picture import images
 
 
 def table(analog_gain=0.0):
@@ -81,3 +87,40 @@ def test_rates_are_read_in_octaves():
     )
     assert np.allclose(quality.of_digital(1e-6), quality.grey)
     assert quality.of_digital(2.0**-10)[0] > quality.of_digital(2.0**-9)[0]
+
+
+@pytest.fixture(scope="module")
+def adapted(semantic, sample_photo):
+    """What the profile's own table says of a small picture over a bad and a good channel."""
+    photo = images.load(sample_photo)[:, 60:204, 40:232].contiguous()
+    spec = LinkSpec(channel=ChannelSpec(model="tdl-a"), mcs_table=3)
+    system = semantic.with_options(objective="dists")
+
+    def adapt(snr_db, wish="auto"):
+        budget = partial(Budget.of_channel_uses, 4000)
+        return adapt_message(system, photo, spec, budget, snr_db, McsWish.parse(wish), realisations=20)
+
+    return {snr_db: adapt(snr_db) for snr_db in (-5.0, 20.0)} | {"mcs 7": adapt(-5.0, 7)}
+
+
+def test_the_profile_has_a_table_and_the_sender_goes_by_it(adapted):
+    values, packets = adapted[-5.0], adapted[20.0]
+    assert [stream.name for stream in values.message.streams] == ["analog"] and values.mcs == {}
+    assert {stream.name for stream in packets.message.streams} >= {"header", "hci"}
+    assert packets.mcs["critical"] <= packets.mcs["base"]
+    assert packets.expected_quality["dists"] < values.expected_quality["dists"]
+    assert "expected LPIPS" in values.reason
+
+
+def test_who_fixes_an_mcs_wants_packets(adapted):
+    assert set(adapted["mcs 7"].mcs.values()) == {7}
+
+
+def test_nobody_asked_for_words(adapted):
+    names = {stream.name for stream in adapted[20.0].message.streams}
+    assert not names & {"caption", "spw", "card"}
+
+
+def test_what_was_expected_is_printed_beside_what_came():
+    report = {"expected_quality": {"dists": 0.3, "lpips": 0.5, "psnr": 20.0}, "dists": 0.25, "psnr": 21.0}
+    assert _expected(report) == "DISTS 0.300 expected, 0.250 came; PSNR in dB 20.00 expected, 21.00 came"
