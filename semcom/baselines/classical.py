@@ -11,7 +11,6 @@ the session: a receiver takes a header that says otherwise for damage.
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,20 +88,34 @@ class _Trials:
     def __init__(self, codec: Codec, pixels: Pixels) -> None:
         self.codec, self.pixels = codec, pixels
         self._codings: dict[tuple[int, int], _Coding] = {}
+        self._ceilings: dict[int, float] = {}
 
     def coding(self, scale: int, quality: int) -> _Coding:
         """The picture reduced by `scale`."""
         key = scale, quality
         if key not in self._codings:
             height, width = self.pixels.shape[:2]
-            reduced = _resize(self.pixels, *_reduced(width, height, scale), Image.Resampling.LANCZOS)
-            first, *others = self.codec.encode(reduced, quality)
+            first, *others = self.codec.encode(self._reduced(scale), quality)
             chunks = (_HEADER.pack(width, height, scale) + first, *others)
             decoded = _picture(self.codec, chunks, len(chunks), width, height)
-            score = ssim(to_tensor(decoded)[None], to_tensor(self.pixels)[None]).item()
             message = Message((Stream("image", Protection.BASE, chunks),), width, height)
-            self._codings[key] = _Coding(message, score)
+            self._codings[key] = _Coding(message, self._ssim(decoded))
         return self._codings[key]
+
+    def ceiling(self, scale: int) -> float:
+        """SSIM of the reduced picture that no codec has touched: more than bits can buy at that size."""
+        if scale not in self._ceilings:
+            height, width = self.pixels.shape[:2]
+            restored = _resize(self._reduced(scale), width, height, Image.Resampling.BICUBIC)
+            self._ceilings[scale] = self._ssim(restored)
+        return self._ceilings[scale]
+
+    def _reduced(self, scale: int) -> Pixels:
+        height, width = self.pixels.shape[:2]
+        return _resize(self.pixels, *_reduced(width, height, scale), Image.Resampling.LANCZOS)
+
+    def _ssim(self, picture: Pixels) -> float:
+        return ssim(to_tensor(picture)[None], to_tensor(self.pixels)[None]).item()
 
 
 class _Search:
@@ -112,7 +125,8 @@ class _Search:
     quality. For each reduction the qualities are the nodes of one search tree, the same for all budgets; a
     coding counts only where its SSIM lies between those of the nodes that bound it, and otherwise the
     best below stands in for it. So what a larger budget finds at a reduction is never worse, and neither is
-    the best over all reductions that fit at the lowest quality.
+    the best over all reductions that fit at the lowest quality. A reduction that even uncoded is worse than
+    what a larger picture has reached is passed over: it would not be chosen.
     """
 
     def __init__(self, trials: _Trials, budget: Budget) -> None:
@@ -122,19 +136,21 @@ class _Search:
     def message(self) -> Message:
         """Raises `BudgetError` when nothing fits."""
         scales = [scale for scale in SCALES if min(self._trials.pixels.shape[:2]) >= scale * MIN_SIDE]
-        found = []
-        for scale in reversed(scales):
-            if not self._budget.fits(self._trials.coding(scale, self._lowest).message):
-                break  # nor do larger pictures
-            found.append(self._best(scale))
-        if found:
-            return max(found, key=lambda coding: coding.score).message
+        best: _Coding | None = None
+        for scale in scales:
+            if best is not None and self._trials.ceiling(scale) <= best.score:
+                continue
+            if self._budget.fits(self._trials.coding(scale, self._lowest).message):
+                found = self._best(scale)
+                best = found if best is None or found.score > best.score else best
+        if best is not None:
+            return best.message
         smallest = self._trials.coding(scales[-1], self._lowest).message
         raise BudgetError(self._budget.limit, self._budget.cost(packet_sizes(smallest)), self._budget.unit)
 
     def _best(self, scale: int) -> _Coding:
         """By steps that double, so that no coding much larger than the budget is made, then by halves."""
-        best, ceiling = self._trials.coding(scale, self._lowest), math.inf
+        best, ceiling = self._trials.coding(scale, self._lowest), self._trials.ceiling(scale)
         low, high, step = self._lowest, self._highest, 1
         while low < high:
             middle = min(low + step, high) if step else (low + high + 1) // 2
