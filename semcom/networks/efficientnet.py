@@ -8,6 +8,7 @@ segmenter's image encoder, the captioner, and the classifier behind the top-k ag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -65,13 +66,16 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,channels,h,w] to [B,width,⌈h/stride⌉,⌈w/stride⌉]."""
+        return super().forward(self.pad(x, self.kernel_size, self.stride))
+
+    @staticmethod
+    def pad(x: Tensor, kernels: Sequence[int], strides: Sequence[int]) -> Tensor:
+        """[B,C,h,w] with the zeros around it that a convolution of such kernels and strides (rows, columns) needs."""
         pads = [
             max((-(-side // step) - 1) * step + kernel - side, 0)
-            for side, kernel, step in zip(
-                x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
-            )
+            for side, kernel, step in zip(x.shape[:1:-1], kernels[::-1], strides[::-1], strict=True)
         ]
-        return super().forward(F.pad(x, [part for pad in pads for part in (pad // 2, pad - pad // 2)]))
+        return F.pad(x, [part for pad in pads for part in (pad // 2, pad - pad // 2)])
 
 
 class EfficientNetLite0(nn.Module):

@@ -29,7 +29,8 @@ class Prompts:
     Attributes:
         points: (x, y) in pixels from the upper left corner, each on one object.
         boxes: (x0, y0, x1, y1) in pixels, each around one object.
-        key_class: an ImageNet class, an everyday word for several ("dog"), or what a detector finds ("face").
+        key_class: an ImageNet class, an everyday word for several ("dog"), or what a detector finds ("face");
+            several separated by commas.
     """
 
     points: tuple[Point, ...] = ()
@@ -42,8 +43,16 @@ class Prompts:
                 raise PromptError(
                     f"box {_text(box)}: x0,y0 is the upper left corner and x1,y1 the lower right one"
                 )
-        if self.key_class is not None and self.key_class not in detectors.names():
-            classes_of(self.key_class)
+        for word in self.words:
+            if word not in detectors.names():
+                classes_of(word)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the key classes are, one by one."""
+        if self.key_class is None:
+            return ()
+        return tuple(word.strip() for word in self.key_class.split(","))
 
     def __bool__(self) -> bool:
         return bool(self.points or self.boxes or self.key_class)

@@ -2,25 +2,27 @@
 
 nothing said       saliency ─► salient blobs ─► SAM draws each again ─┐
 points, boxes      ─► SAM, a mask each ───────────────────────────────┼─► importance ─► cells, the best
-a class            ─► where the classifier sees it ─► SAM ────────────┘                 `key_area` of them
+a class            ─► where the classifier sees it ─► SAM ────────────┤                 `key_area` of them
+face, text, …      ─► a detector ─► boxes with a margin ──────────────┘
 a drawn mask       ─► cells, as drawn
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semcom.picture.class_names import classes_of
+from semcom.picture.class_names import GROUPS, classes_of
 from semcom.picture.grid import CELL, key_grid
 from semcom.transmitter import detectors
 from semcom.transmitter.class_map import class_map
 from semcom.transmitter.features import FeatureExtractor, ImageFeatures
 from semcom.transmitter.importance import Importance, of_masks, refined
-from semcom.transmitter.prompts import PromptError, Prompts
+from semcom.transmitter.prompts import Box, PromptError, Prompts
 from semcom.transmitter.segmenter import Masks, Segmenter, View
 
 _SALIENT = 0.5
@@ -124,10 +126,15 @@ class RegionSelector:
         view = self._segmenter.look(image, features)
         if not prompts:
             return refined(self._net.saliency(image), self._segmenter, view)
+        detected = {w: detectors.detect(w, image) for w in prompts.words if w in detectors.names()}
+        boxes = [box for found in detected.values() for box in found]
+        # What has no detector, and what is a class as well where the detector finds none (a fox is an animal).
+        classes = [w for w in prompts.words if not detected.get(w) and (w not in detected or w in GROUPS)]
         found = [
+            *([_filled(boxes, height, width)] if boxes else []),
             *([self._segmenter.from_points(view, prompts.points)] if prompts.points else []),
             *([self._segmenter.from_boxes(view, prompts.boxes)] if prompts.boxes else []),
-            *self._class_masks(image, prompts, self._extractor, features, view),
+            *self._class_masks(classes, self._extractor, features, view),
         ]
         if not found:
             nothing = torch.zeros(height, width)
@@ -135,22 +142,27 @@ class RegionSelector:
         return of_masks(Masks(*(torch.cat(parts) for parts in zip(*map(_pair, found), strict=True))))
 
     def _class_masks(
-        self,
-        image: Tensor,
-        prompts: Prompts,
-        extractor: FeatureExtractor,
-        features: ImageFeatures,
-        view: View,
+        self, words: Sequence[str], extractor: FeatureExtractor, features: ImageFeatures, view: View
     ) -> list[Masks]:
-        if prompts.key_class is None or self._segmenter is None:
+        if self._segmenter is None:
             return []
-        if prompts.key_class in detectors.names():
-            boxes = detectors.detect(prompts.key_class, image)
-            return [self._segmenter.from_boxes(view, boxes)] if boxes else []
-        seen = class_map(extractor, features, classes_of(prompts.key_class), *view.original)
-        if not seen.present:
-            return []
-        return [self._segmenter.from_points(view, seen.peaks)]
+        maps = [class_map(extractor, features, classes_of(word), *view.original) for word in words]
+        return [self._segmenter.from_points(view, seen.peaks) for seen in maps if seen.present]
+
+
+def _filled(boxes: Sequence[Box], height: int, width: int) -> Masks:
+    """Boxes as masks, whole cells of them, at least one each: SAM's mask of a small face is hardly a cell."""
+    filled = torch.zeros(len(boxes), height, width)
+    for mask, (x0, y0, x1, y1) in zip(filled, boxes, strict=True):
+        rows, columns = (
+            slice(
+                first := min(round(low / CELL), (side - 1) // CELL) * CELL,
+                max(round(high / CELL) * CELL, first + CELL),
+            )
+            for low, high, side in ((y0, y1, height), (x0, x1, width))
+        )
+        mask[rows, columns] = 1
+    return Masks(filled, torch.ones(len(boxes)))
 
 
 def cell_means(values: Tensor, cell: int = CELL) -> Tensor:
