@@ -1,8 +1,8 @@
 """Tensors in a frozen TensorFlow graph, read without TensorFlow.
 
-A graph is a protocol buffer (https://protobuf.dev/programming-guides/encoding/): of `GraphDef` the nodes, of those
-of op `Const` the float tensor. Nothing is executed. Field numbers are of TensorFlow's graph.proto, node_def.proto,
-attr_value.proto and tensor.proto.
+A graph is a protocol buffer (https://protobuf.dev/programming-guides/encoding/): of `GraphDef` the nodes, of
+those of op `Const` the float tensor. Nothing is executed. Field numbers are of TensorFlow's graph.proto,
+node_def.proto, attr_value.proto and tensor.proto.
 """
 
 from __future__ import annotations
