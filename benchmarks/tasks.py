@@ -109,9 +109,15 @@ def enlarged(message: Message) -> Tensor | None:
 
 
 @cache
+def ours() -> Any:
+    """Built once: its networks serve every variant."""
+    return build("semantic")
+
+
+@cache
 def captioner() -> Callable[[Tensor], str]:
     """What the profile's captioner says about a picture."""
-    transmitter = build("semantic").transmitter
+    transmitter = ours().transmitter
     describer = transmitter.captions._describer
     return lambda picture: describer.describe(picture, transmitter.extractor(picture))
 
@@ -123,7 +129,7 @@ def caption_of(picture: Tensor) -> str:
 def run(arguments: argparse.Namespace, file: Path) -> None:
     """Every row that is not there yet."""
     done = {(r["image"], r["budget_bpp"], r["system"]) for r in rows_of(file)}
-    systems: dict[str, Any] = {name: build("semantic", **options) for name, options in OURS.items()}
+    systems: dict[str, Any] = {name: ours().with_options(**options) for name, options in OURS.items()}
     systems |= {name: build(name) for name in BASELINES}
     systems = {name: system for name, system in systems.items() if name in arguments.systems}
     paths = pictures(arguments.data, arguments.images)

@@ -104,7 +104,8 @@ class SemanticSystem:
         sender = CaptionEncoder(parts.coder, parts.describer(self.options))
         selector = parts.selector(self.options)
         options = self.options
-        told = options.steps, options.decoder_seed, options.quantization, options.adapters, options.device
+        told: tuple[object, ...] = options.steps, options.decoder_seed, options.quantization, options.adapters
+        told += (options.device,) if options.realism == 1 else (options.device, options.realism)
         search = SenderSearch(
             parts.float_enhancer,
             parts.transform,

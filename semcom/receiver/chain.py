@@ -35,6 +35,7 @@ from semcom.picture.grid import HCI_SCALE, key_grid, padded_size
 from semcom.receiver import analog
 from semcom.receiver.arrivals import Arrivals
 from semcom.receiver.concealment import from_card, grey_picture
+from semcom.receiver.restraint import restrained
 from semcom.streams import base, caption, card, extra_streams, hci, header, key, mask, words
 from semcom.streams import texture as texture_stream
 from semcom.streams.caption import CaptionCoder
@@ -136,6 +137,7 @@ class Receiver:
                         source, latents[None], cells[None, None], arrived[None, None]
                     )
                     image = grain.add(self._refined(x0, guidance), head.grain, self.options.decoder_seed)
+                image = restrained(image, source[0], self.options.realism)
         result = Reconstruction(
             image=image[:, : head.height, : head.width].contiguous(),
             key_mask=key_map,
