@@ -19,7 +19,6 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -55,13 +54,12 @@ _HIGHER = ("objects_found", "faces_found", "text_found")
 
 
 def pictures(data: Path, images_wanted: int) -> list[Path]:
-    """Kodak and the first of the list, in turns, so that any number has both."""
+    """The first of the list, then Kodak."""
     listed = [data / line for line in (HERE / "tasks.txt").read_text().split()]
-    turns = zip_longest(sorted((data / "kodak").glob("*.png")), listed)
-    return [path for turn in turns for path in turn if path is not None][:images_wanted]
+    return [*listed, *sorted((data / "kodak").glob("*.png"))][:images_wanted]
 
 
-def measure(name: str, system: Any, photo: Tensor, budget: float) -> dict[str, Any] | None:
+def measure(name: str, system: Any, photo: Tensor, budget: float, captions: bool) -> dict[str, Any] | None:
     """What one system leaves of one picture; None where it has no message that small."""
     height, width = photo.shape[1:]
     try:
@@ -75,6 +73,8 @@ def measure(name: str, system: Any, photo: Tensor, budget: float) -> dict[str, A
     if name in OURS:
         plain = enlarged(message)
         found |= {"plain_top1": None if plain is None else truth.top1(plain)[0]}
+    if captions:
+        found["caption_similarity"] = similarity(caption_of(picture), caption_of(photo))
     return {"bpp": bpp(message)} | found
 
 
@@ -93,7 +93,6 @@ def seen(truth: Original, picture: Tensor) -> dict[str, Any]:
         "face_widths": [box[2] - box[0] for box, _ in truth.known_faces],
         "top1": truth.top1(picture)[0],
         "top5": truth.top5(picture)[0],
-        "caption": caption_of(picture),
     }
 
 
@@ -143,10 +142,8 @@ def run(arguments: argparse.Namespace, file: Path) -> None:
                 photo = images.load(path)
                 for name in missing:
                     row = {"image": image, "budget_bpp": rate, "system": name}
-                    found = measure(name, systems[name], photo, rate)
+                    found = measure(name, systems[name], photo, rate, arguments.captions)
                     row |= {"refused": True} if found is None else found
-                    if found is not None and arguments.captions:
-                        row["caption_similarity"] = similarity(found["caption"], caption_of(photo))
                     out.write(json.dumps(row) + "\n")
                     out.flush()
                 sys.stdout.write(f"{rate} {i + 1}/{len(paths)} {image}\n")

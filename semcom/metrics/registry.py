@@ -1,7 +1,7 @@
 """Metrics by name: what compares a reconstruction with its original, and how its numbers are to be read.
 
-A file of this package, or of `tasks` in it, that has a line `METRIC = Metric(…)` is a metric, and the file's name is the
-metric's. A package of one's own adds metrics by entry points of the group `semcom.metrics`:
+A file of this package, or of `tasks` in it, that has a line `METRIC = Metric(…)` is a metric, and the file's
+name is the metric's. A package of one's own adds metrics by entry points of the group `semcom.metrics`:
 
     [project.entry-points."semcom.metrics"]
     sharpness = "my_package.sharpness:METRIC"

@@ -70,7 +70,7 @@ class SameConv2d(nn.Conv2d):
 
     @staticmethod
     def pad(x: Tensor, kernels: Sequence[int], strides: Sequence[int]) -> Tensor:
-        """[B,C,h,w] with the zeros around it that a convolution of such kernels and strides (rows, columns) needs."""
+        """[B,C,h,w] with the zeros around it that a convolution needs; kernels and strides: rows, columns."""
         pads = [
             max((-(-side // step) - 1) * step + kernel - side, 0)
             for side, kernel, step in zip(x.shape[:1:-1], kernels[::-1], strides[::-1], strict=True)

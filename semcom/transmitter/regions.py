@@ -128,7 +128,7 @@ class RegionSelector:
             return refined(self._net.saliency(image), self._segmenter, view)
         detected = {w: detectors.detect(w, image) for w in prompts.words if w in detectors.names()}
         boxes = [box for found in detected.values() for box in found]
-        # What has no detector, and what is a class as well where the detector finds none (a fox is an animal).
+        # Without a detector, or a class as well of which the detector finds none (a fox is an animal).
         classes = [w for w in prompts.words if not detected.get(w) and (w not in detected or w in GROUPS)]
         found = [
             *([_filled(boxes, height, width)] if boxes else []),

@@ -1,7 +1,7 @@
 """What sees things in pictures: published networks that nothing of this project is trained on.
 
-`semcom.metrics.tasks` measures with them what is still in a picture, `semcom.transmitter.detectors` points with
-them at what is to be key. Weights are fetched once, pinned by hash (`semcom.pretrained`).
+`semcom.metrics.tasks` measures with them what is still in a picture, `semcom.transmitter.detectors` points
+with them at what is to be key. Weights are fetched once, pinned by hash (`semcom.pretrained`).
 
 | file | finds | needs |
 |---|---|---|

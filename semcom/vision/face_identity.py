@@ -1,8 +1,8 @@
 """Whose face it is: dlib's descriptor of 128 numbers; two faces nearer than 0.6 are the same person.
 
-As its author describes it (blog.dlib.net, 2017: "High Quality Face Recognition with Deep Metric Learning"), 99.38 %
-right on LFW at that distance. Five landmarks turn and scale the face before: the corners of both eyes and the
-base of the nose.
+As its author describes it (blog.dlib.net, 2017: "High Quality Face Recognition with Deep Metric Learning"),
+99.38 % right on LFW at that distance. Five landmarks turn and scale the face before: the corners of both
+eyes and the base of the nose.
 """
 
 from __future__ import annotations

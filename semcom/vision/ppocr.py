@@ -1,8 +1,8 @@
 """Text, by PP-OCRv4 (arXiv 2009.09941): where it is, and what it says. Latin letters, figures and Chinese.
 
-The detector gives the probability of text for every pixel; connected regions become upright boxes, grown as its
-authors grow them (DB, arXiv 1911.08947: by area · ratio / perimeter). The recogniser reads a line of 48 pixels'
-height, and its classes collapse as CTC has it.
+The detector gives the probability of text for every pixel; connected regions become upright boxes, grown as
+its authors grow them (DB, arXiv 1911.08947: by area · ratio / perimeter). The recogniser reads a line of 48
+pixels' height, and its classes collapse as CTC has it.
 """
 
 from __future__ import annotations

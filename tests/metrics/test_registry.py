@@ -24,9 +24,10 @@ CLASSES = {
 
 
 def test_every_metric_is_there_under_its_name():
-    assert registry.metric_names() == sorted(CLASSES)
+    tasks = [name for name, place in registry.METRICS.places().items() if ".tasks." in place]
+    assert sorted(set(registry.metric_names()) - set(tasks)) == sorted(CLASSES) and len(tasks) == 9
     assert set(registry.default_metrics()) == {"psnr", "ssim", "ms_ssim", "lpips", "dists"}
-    for name in registry.metric_names():
+    for name in CLASSES:
         assert registry.find(name).name == name
 
 
