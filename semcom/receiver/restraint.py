@@ -15,8 +15,8 @@ from torch import Tensor
 from semcom.picture.grid import HCI_SCALE
 
 _LEAST_ERROR = 0.35
-"""Weight of the generated picture. PSNR is highest at 0.15 to 0.3 on four of Kodak at 0.035 bpp, at most 0.1 dB
-lower here; small pictures want more."""
+"""Weight of the generated picture. PSNR is highest at 0.15 to 0.3 on four of Kodak at 0.035 bpp, at most
+0.1 dB lower here; small pictures want more."""
 
 
 def restrained(generated: Tensor, sure: Tensor, realism: float) -> Tensor:
