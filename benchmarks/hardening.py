@@ -4,14 +4,14 @@
 
 On an idle machine. 06b1010 is the commit that was reviewed, before checks of messages, pictures, profiles,
 scenarios and run folders came in. Other things have changed speed since (encoding is quicker, receivers and
-metrics are others), so the ratios are those of whole commands, not of the checks alone; `engine`, a sweep of toys
-that compute nothing, comes nearest to these. The channel is AWGN, known to the receiver, and the MCSs are fixed,
-which both commits do.
+metrics are others), so the ratios are those of whole commands, not of the checks alone; `engine`, a sweep
+of toys that compute nothing, comes nearest to these. The channel is AWGN, known to the receiver, and the
+MCSs are fixed, which both commits do.
 
 Both sides of a pair run one after the other, now one first, now the other. Each number is the median of the
-ratios after/before of the pairs, with the interval between order statistics that holds the median with 95 %.
-Every pair is kept in benchmarks/results/hardening.json; the command goes on from what is there for the same two
-commits.
+ratios after/before of the pairs, with the interval between order statistics that holds the median with 95
+%. Every pair is kept in benchmarks/results/hardening.json; the command goes on from what is there for the
+same two commits.
 """
 
 from __future__ import annotations
