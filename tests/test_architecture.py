@@ -109,3 +109,15 @@ def test_no_file_is_too_long():
         module: n for module, path in FILES.items() if (n := len(path.read_text().splitlines())) > MAX_LINES
     }
     assert not long
+
+
+def test_pillow_is_told_the_formats_that_it_may_read():
+    """Left alone, it starts Ghostscript for what says that it is PostScript, whatever the file's name."""
+    opened = [
+        (module, {word.arg for word in node.keywords})
+        for module, path in FILES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Image.open", "PIL.Image.open")
+    ]
+    assert len(opened) > 3
+    assert [module for module, words in opened if "formats" not in words] == []

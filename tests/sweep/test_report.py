@@ -48,6 +48,16 @@ def page(result: SweepResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return report.write(result, tmp_path_factory.mktemp("page"))
 
 
+def test_a_picture_of_a_run_that_is_a_program_is_refused(result: SweepResult, tmp_path: Path) -> None:
+    """`report` once started Ghostscript for it (reliability.md 3)."""
+    folder = tmp_path / "run"
+    shutil.copytree(result.store.folder, folder)
+    picture = next((folder / "pictures").glob("original-*.png"))
+    picture.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n(x) = showpage\n%%EOF\n")
+    with pytest.raises(ValueError, match=rf"{picture.name}: not a picture of a known format"):
+        report.write(api.load(folder), tmp_path / "report")
+
+
 def test_axes_follow_the_curves_and_not_the_bands() -> None:
     """Two pictures make a band of ±65 dB (use.md 9); the axis is that of a curve from 15 to 25 dB."""
     table = pd.DataFrame(

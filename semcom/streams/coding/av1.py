@@ -93,7 +93,8 @@ def decode(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
         raise AV1Error("not an HCI payload: unknown first byte")
     stream = _obu(_SEQUENCE_HEADER, sequence) + _obu(_FRAME, frame)
     try:
-        with Image.open(io.BytesIO(_container(_TEMPORAL_DELIMITER + stream, width, height))) as picture:
+        avif = io.BytesIO(_container(_TEMPORAL_DELIMITER + stream, width, height))
+        with Image.open(avif, formats=("AVIF",)) as picture:
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, EOFError, RuntimeError) as error:
         raise AV1Error(f"damaged HCI payload: {error}") from error
