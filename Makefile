@@ -7,7 +7,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: run test lint docs lock clean
+.PHONY: run test lint docs lock lower clean
 
 run: $(VENV)/.run
 	$(BIN)/semcom send semcom/samples/coffee.png --out out
@@ -21,6 +21,12 @@ lint: $(VENV)/.test
 # Of a venv in which `make CONSTRAINTS= test` has just passed.
 lock: $(VENV)/.test
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+# The lowest versions that pyproject.toml allows, in a venv of its own (7 GB).
+lower:
+	$(PYTHON) -m venv .lower && .lower/bin/python -m pip install --quiet uv
+	.lower/bin/uv pip install --quiet --python .lower/bin/python --resolution lowest-direct --editable '.[dev]'
+	OMP_NUM_THREADS=1 .lower/bin/python -m pytest tests/receiver tests/test_link.py tests/sweep
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,4 +42,4 @@ docs: $(VENV)/.run
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) .lower out
