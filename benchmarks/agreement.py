@@ -14,6 +14,9 @@ from channels.spec import LinkSpec
 
 SIZES = tuple([("base", 90)] * 4)
 _BURSTS_A_CALL = 32
+DECIDES_DB = 0.3
+"""How near the two links have to be."""
+_FLOOR_DB = 45.0
 # Where the abstract link's curve is read, around the SNR that is measured
 _OFFSETS_DB = (-2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0)
 
@@ -49,41 +52,69 @@ def compare(
 ) -> dict[str, Any]:
     """One row: bit-exact error rate where the abstract link has `target`, and what SNR lies between them.
 
-    A positive gap says that the bit-exact link needs more SNR. The interval is that of the coin tosses, the
-    realisations being the same on both sides.
+    A positive gap says that the bit-exact link needs more SNR. Both links meet the same realisations, so the
+    95 % interval is that of the mean difference of a realisation: coin tosses, and what the packets of a
+    burst have in common without its following from the channel, such as the errors of its estimate. A row
+    whose interval is wider than `DECIDES_DB` to either side is not decided.
     """
     abstract, digital = AbstractLink(spec), DigitalLink(spec)
-
     chosen = [i for i, (name, _) in enumerate(sizes) if name == "base"]
     one_round = spec.classes["base"].harq_rounds == 1
 
-    def predict(snr_db: float) -> float:
+    def predict(snr_db: float) -> np.ndarray:
+        """Share of each realisation's packets that the abstract link loses."""
         if one_round:
-            return float(abstract.error_probabilities(sizes, snr_db, seeds)[:, chosen].mean())
-        return float(losses(abstract, sizes, seeds, snr_db).mean())
+            return abstract.error_probabilities(sizes, snr_db, seeds)[:, chosen].mean(axis=1)
+        return losses(abstract, sizes, seeds, snr_db).mean(axis=1)
 
-    floor = predict(45.0)
+    def curve(snr_db: float) -> float:
+        return float(predict(snr_db).mean())
+
+    floor = curve(_FLOOR_DB)
     if floor > target:
-        lost = losses(digital, sizes, seeds, 45.0)
-        return {"floor_at_45_db": float(lost.mean()), "floor_at_45_db_abstraction": floor}
-    snr_db = round(crossing(predict, target), 2)
-    snrs = snr_db + np.array(offsets_db or _OFFSETS_DB)
-    curve = np.minimum.accumulate([predict(snr) for snr in snrs])
-    lost = losses(digital, sizes, seeds, snr_db)
-    measured, packets = float(lost.mean()), lost.shape[1]
-    count = lost.sum(axis=1)
-    variance = (count * (packets - count) / (packets**2 * (packets - 1))).sum() / len(lost) ** 2
-    half = 1.96 * float(np.sqrt(variance * (1 if one_round else 2)))
-    gaps = [
-        snr_db - float(np.interp(-rate, -curve, snrs))
-        for rate in (measured, measured + half, measured - half)
-    ]
-    return {
+        lost = losses(digital, sizes, seeds, _FLOOR_DB)
+        return {
+            "floor_at_45_db": float(lost.mean()),
+            "floor_at_45_db_abstraction": floor,
+            "decided": False,
+            "reason": f"the error rate never falls to {target:g}",
+        }
+    snr_db = round(crossing(curve, target), 2)
+    offsets = np.array(offsets_db or _OFFSETS_DB)
+    snrs = snr_db + offsets
+    rates = np.minimum.accumulate([curve(snr) for snr in snrs])
+    lost, predicted = losses(digital, sizes, seeds, snr_db), predict(snr_db)
+    half = 1.96 * float(np.std(lost.mean(axis=1) - predicted, ddof=1)) / len(lost) ** 0.5
+    measured = float(lost.mean())
+
+    def gap(rate: float) -> float:
+        return snr_db - float(np.interp(-rate, -rates, snrs))
+
+    interval = [gap(measured - half), gap(measured + half)]
+    row = {
         "snr_db": snr_db,
         "bler": round(measured, 4),
-        "bler_abstraction": round(float(curve[len(snrs) // 2]), 4),
-        "gap_db": round(gaps[0], 2),
-        "gap_interval_db": [round(gap, 2) for gap in sorted(gaps[1:])],
+        "bler_abstraction": round(float(predicted.mean()), 4),
+        "gap_db": round(gap(measured), 2),
+        "gap_interval_db": [round(g, 2) for g in interval],
         "packets": lost.size,
         "realisations": len(lost),
     }
+    return row | verdict(row["gap_db"], interval, (-float(offsets[-1]), -float(offsets[0])))
+
+
+def verdict(gap_db: float, interval_db: Sequence[float], reach_db: tuple[float, float]) -> dict[str, Any]:
+    """Whether a gap and its interval decide that the links agree to `DECIDES_DB`.
+
+    Args:
+        gap_db: measured.
+        interval_db: its ends.
+        reach_db: the largest gaps that could have been seen, negative and positive.
+    """
+    low, high = interval_db
+    if low > DECIDES_DB or high < -DECIDES_DB:
+        return {"decided": True, "within_0.3_db": False}
+    if max(gap_db - low, high - gap_db) > DECIDES_DB or low <= reach_db[0] or high >= reach_db[1]:
+        reason = f"too few realisations: the gap's 95 % interval reaches more than {DECIDES_DB:g} dB from it"
+        return {"decided": False, "reason": reason}
+    return {"decided": True, "within_0.3_db": abs(gap_db) <= DECIDES_DB}

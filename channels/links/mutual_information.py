@@ -31,7 +31,7 @@ def repeated_sinr(bits_per_symbol: int, sinrs: Floats) -> Floats:
     if len(sinrs) == 1:
         return sinrs[0]
     mean, variance = (_at(table, sinrs).sum(axis=2) for table in _moments(bits_per_symbol))
-    information = _information(mean, variance).mean(axis=(0, 1))
+    information = normal_information(mean, variance).mean(axis=(0, 1))
     return _inverse(_alone(bits_per_symbol), information)
 
 
@@ -39,6 +39,12 @@ def bit_information(bits_per_symbol: int, sinr: Floats) -> Floats:
     """Mean information of a symbol's bits at a linear SINR, in bits a bit."""
     db = 10 * np.log10(np.maximum(sinr, 1e-12))
     return np.asarray(np.interp(db, _GRID_DB, _exact(bits_per_symbol)))
+
+
+def level_information(bits_per_symbol: int, sinr: float) -> Floats:
+    """Information of each bit level of an amplitude, the most reliable first, at a linear SINR: [levels]."""
+    db = 10 * np.log10(max(sinr, 1e-12))
+    return np.array([np.interp(db, _GRID_DB, level) for level in _by_level(bits_per_symbol)])
 
 
 def sinr_of_information(bits_per_symbol: int, information: Floats) -> Floats:
@@ -59,7 +65,7 @@ def _at(table: Floats, sinr: Floats) -> Floats:
     return np.array([[np.interp(db, _GRID_DB, row) for row in level] for level in table])
 
 
-def _information(mean: Floats, variance: Floats) -> Floats:
+def normal_information(mean: Floats, variance: Floats) -> Floats:
     """Of a bit whose LLR, counted positive where it is right, is normal with these moments."""
     llr = mean[..., None] + np.sqrt(variance)[..., None] * _NODES
     return np.asarray(1 - np.logaddexp(0, -llr) @ _WEIGHTS / np.log(2))
@@ -68,14 +74,21 @@ def _information(mean: Floats, variance: Floats) -> Floats:
 @cache
 def _alone(bits_per_symbol: int) -> Floats:
     """Mean information of one transmission over the grid, its LLRs taken for normal."""
-    return np.maximum.accumulate(_information(*_moments(bits_per_symbol)).mean(axis=(0, 1)))
+    return np.maximum.accumulate(normal_information(*_moments(bits_per_symbol)).mean(axis=(0, 1)))
 
 
 @cache
 def _exact(bits_per_symbol: int) -> Floats:
     """Mean information of one transmission over the grid."""
+    return _by_level(bits_per_symbol).mean(axis=0)
+
+
+@cache
+def _by_level(bits_per_symbol: int) -> Floats:
+    """Information of each level's bits over the grid, [levels, grid]."""
     llr = _llrs(bits_per_symbol)
-    return np.maximum.accumulate((1 - np.logaddexp(0, -llr) @ _WEIGHTS / np.log(2)).mean(axis=(0, 1)))
+    information = (1 - np.logaddexp(0, -llr) @ _WEIGHTS / np.log(2)).mean(axis=1)
+    return np.asarray(np.maximum.accumulate(information, axis=1))
 
 
 @cache

@@ -170,7 +170,7 @@ class OfdmFrontEnd:
         parts = zip(*(t.split(num_slots) for t in (symbols, variance, sinr, missed, power)), strict=True)
         reports = [None] * len(bursts) if radio is None else radio.reports()
         return [
-            Equalised(s, v, truth, error.sum() / total.sum(), report)
+            Equalised(s, v, truth.detach(), error.sum() / total.sum(), report)
             for (s, v, truth, error, total), report in zip(parts, reports, strict=True)
         ]
 

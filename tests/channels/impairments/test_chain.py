@@ -129,6 +129,7 @@ def test_the_receivers_variances_hold_under_every_impairment_at_once():
     assert error == pytest.approx(float((1 / got.sinr).mean()), rel=0.2)
 
 
+@pytest.mark.filterwarnings("error:Converting a tensor")
 def test_analog_values_suffer_too_and_stay_differentiable():
     sent = torch.randn(2000, generator=torch.Generator().manual_seed(0)).requires_grad_()
     clean = AnalogLink(link()).send([sent], 30.0, [1])[0]
