@@ -58,6 +58,8 @@ def compare(
     whose interval is wider than `DECIDES_DB` to either side is not decided.
     """
     abstract, digital = AbstractLink(spec), DigitalLink(spec)
+    if abstract.refused is not None:
+        raise ValueError(abstract.refused)
     chosen = [i for i, (name, _) in enumerate(sizes) if name == "base"]
     one_round = spec.classes["base"].harq_rounds == 1
 

@@ -5,10 +5,10 @@
 Same arguments, same reports and, for the same seeds, the same channel realisations as `DigitalLink`; what
 differs is that noise and decoder are replaced by their statistics, so that sweeps can be wide.
 
-What is approximated: channel-estimation errors count as noise (`refusal` says where that doesn't hold);
-SINRs are sampled on at most 64 subcarriers, and once a slot where the channel moves slowly; combined
-transmissions go by the information of their bits (`channels.links.combining`). Small bursts are quickest many
-to a call.
+What is approximated (`channels.links.validity` says where it doesn't hold): channel-estimation errors count
+as noise; SINRs are sampled on at most 64 subcarriers, and once a slot where the channel moves slowly;
+combined transmissions go by the information of their bits (`channels.links.combining`). Small bursts are
+quickest many to a call.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from channels.coding.mcs import Mcs
 from channels.coding.transport import TransportFormat
 from channels.links.combining import combined_error_rate
 from channels.links.effective_sinr import Floats, packet_error_rate, waterfall
 from channels.links.grants import Payload, Scheduler, burst_snrs
+from channels.links.mutual_information import bit_information, sinr_of_information
 from channels.links.report import ClassReport, Delivery
+from channels.links.validity import refusal, refusal_of_channel
 from channels.ofdm.front_end import OfdmFrontEnd
 from channels.ofdm.sinr import SinrSampler
 from channels.randomness import counter_uniforms
-from channels.spec import LinkSpec, OfdmSpec
+from channels.spec import LinkSpec
 
 Ints = NDArray[np.int64]
 Kind = tuple[str, int]
@@ -36,10 +37,6 @@ Kind = tuple[str, int]
 _WORD = 2**64 - 1
 # The capacity that is reported is averaged over every fifth sample, which takes turns among 1 to 4 streams
 _CAPACITY_STEP = 5
-# Below this code rate (x 1024) LLRs from an unsmoothed channel estimate are overconfident where the channel
-# fades, which costs the bit-exact decoder 0.3 to 0.6 dB more than the SINR says
-# (`benchmarks/results/abstraction.json`, unseen)
-_LOWEST_RATE_UNSMOOTHED = 120
 # What bursts computed together may hold: 32 MB of SINRs
 _MOST_SINRS = 4_000_000
 
@@ -57,7 +54,7 @@ class _Batch:
     burst: Ints
     """Rising, [packets]."""
     sinrs: list[Floats] = field(default_factory=list)
-    """Effective SINR of each round, [packets]; zero for packets that it didn't send again."""
+    """Effective SINR of each round for combining, [packets]; zero for packets that it didn't send again."""
 
     def __post_init__(self) -> None:
         self.received = np.zeros(len(self.kind), dtype=bool)
@@ -75,23 +72,16 @@ class _Batch:
         return np.bincount(self.burst, values, minlength=len(self.seeds)).astype(np.int64)
 
 
-def refusal(ofdm: OfdmSpec, scheme: Mcs) -> str | None:
-    """Why the abstraction doesn't hold for an MCS and a receiver; None where it does."""
-    rate = scheme.code_rate * 1024
-    if ofdm.csi in ("ls-linear", "ls-nearest") and rate < _LOWEST_RATE_UNSMOOTHED:
-        return (
-            f"code rate {rate:g}/1024 (MCS {scheme.index} of table {scheme.table}) with csi {ofdm.csi!r}: "
-            f"the abstraction is more than 0.3 dB optimistic below {_LOWEST_RATE_UNSMOOTHED}/1024; use csi "
-            "'ls-cp' or 'lmmse', a higher MCS, or the bit-exact link"
-        )
-    return None
-
-
 class AbstractLink:
     """Draws which packets of a burst are lost.
 
+    Attributes:
+        refused: why bursts are refused over this channel; None where they are not. Error probabilities, by
+            which MCSs are planned, are estimated all the same.
+
     Raises:
-        ValueError: asked for errors of a class that the abstraction doesn't hold for (`refusal`).
+        ValueError: asked to send where the abstraction doesn't hold, or for errors of a class that it doesn't
+            hold for (`channels.links.validity`).
     """
 
     def __init__(self, spec: LinkSpec) -> None:
@@ -100,6 +90,7 @@ class AbstractLink:
             what = "radio impairments" if spec.radio.on else f"waveform {spec.ofdm.waveform!r}"
             raise ValueError(f"the abstraction knows no {what}: use the bit-exact link (kind: digital)")
         self._front_end = OfdmFrontEnd(spec.channel, spec.ofdm)
+        self.refused = refusal_of_channel(spec, self._front_end.statistics)
         self._scheduler = Scheduler(spec, self._front_end.num_data_res, self._front_end.num_pilot_res)
         self._sampler = SinrSampler(spec, self._front_end)
         self._names = list(spec.classes)
@@ -114,6 +105,8 @@ class AbstractLink:
         snrs = burst_snrs(bursts, snr_db, seeds)
         if not bursts:
             return []
+        if self.refused is not None:
+            raise ValueError(self.refused)
         if any(p.delivery != "erase" for burst in bursts for p in burst):
             raise ValueError(
                 "a packet wants its bits where its CRC fails, and the abstraction draws erasures only: use "
@@ -137,7 +130,7 @@ class AbstractLink:
             part = seeds[some]
             batch = self._batch([sizes] * len(part), [snr_db] * len(part), part)
             everyone, start = np.arange(len(batch.kind)), np.zeros(len(part), dtype=np.int64)
-            sinrs = self._effective_sinrs(batch, everyone, start)
+            sinrs, _ = self._effective_sinrs(batch, everyone, start)
             rates.append(_error_rates(batch, everyone, sinrs).reshape(len(part), -1))
         return np.concatenate(rates)
 
@@ -185,8 +178,11 @@ class AbstractLink:
             if not len(active):
                 break
             batch.sinrs.append(np.zeros(len(batch.kind)))
-            batch.sinrs[-1][active] = self._effective_sinrs(batch, active, slot, batch.nats)
-            lost[active] = np.minimum(lost[active], self._combined_error_rates(batch, active))
+            sinrs, batch.sinrs[-1][active] = self._effective_sinrs(batch, active, slot, batch.nats)
+            if round_index == 0:
+                lost[active] = _error_rates(batch, active, sinrs)
+            else:
+                lost[active] = np.minimum(lost[active], self._combined_error_rates(batch, active))
             batch.received[active] = draws[active] >= lost[active]
             res = batch.sums(batch.resource_elements * (batch.sinrs[-1] > 0))
             slots = -(-res // self._front_end.num_data_res)
@@ -216,8 +212,6 @@ class AbstractLink:
     def _combined_error_rates(self, batch: _Batch, active: Ints) -> Floats:
         """Probability that each active packet is lost after all of its transmissions so far, [active]."""
         history = np.stack(batch.sinrs)[:, active]
-        if len(history) == 1:
-            return _error_rates(batch, active, history[0])
         rates = np.empty(len(active))
         for kind in np.unique(batch.kind[active]):
             chosen = batch.kind[active] == kind
@@ -228,8 +222,13 @@ class AbstractLink:
 
     def _effective_sinrs(
         self, batch: _Batch, active: Ints, first_slots: Ints, nats: Floats | None = None
-    ) -> Floats:
-        """EESM over each active packet's resource elements, linear, [active]; adds capacity to `nats`."""
+    ) -> tuple[Floats, Floats]:
+        """Effective SINRs of each active packet, linear, [active]; adds capacity to `nats`.
+
+        By EESM, for this transmission on its own, and by the mean information of its bits, for combining: the
+        exponential's beta holds around the SINR where one transmission is enough, and several are at less.
+        Where a packet is sent once only, they are the same.
+        """
         bursts, row = np.unique(batch.burst[active], return_inverse=True)
         sizes, protection = batch.resource_elements[active], batch.protection[active]
         totals = np.bincount(row, sizes)
@@ -241,23 +240,30 @@ class AbstractLink:
             self._scheduler.num_slots(int(totals.max())),
         )
         mean_power = np.bincount(row, self._boosts[protection] * sizes) / totals
-        result = np.empty(len(active))
+        alone, informed = np.empty((2, len(active)))
         sinrs: dict[float, Floats] = {}
         for index in np.unique(protection):
             chosen = protection == index
-            beta, boost = self._beta(self._names[index]), float(self._boosts[index])
+            name, boost = self._names[index], float(self._boosts[index])
+            beta = self._beta(name)
             if boost not in sinrs:
                 sinrs[boost] = sampled.at(boost / mean_power)
             edges = np.stack([ends - sizes, ends])[:, chosen] / self._res_a_symbol
             # Means over the band and the streams, for every OFDM symbol of data
             faded = np.exp(sinrs[boost] * (-1 / beta)).mean(axis=-1)
             mean = _mean_between(faded, row[chosen], edges)
-            # Never quite zero, which would read as not sent
-            result[chosen] = np.maximum(-beta * np.log(np.clip(mean, 1e-300, 1.0)), 1e-12)
+            alone[chosen] = -beta * np.log(np.clip(mean, 1e-300, 1.0))
+            informed[chosen] = alone[chosen]
+            if self.spec.classes[name].harq_rounds > 1:
+                bits = self._scheduler.mcs[name].bits_per_symbol
+                information = bit_information(bits, sinrs[boost]).mean(axis=-1)
+                mean = _mean_between(information, row[chosen], edges)
+                informed[chosen] = sinr_of_information(bits, mean)
             if nats is not None:
                 capacity = np.log1p(sinrs[boost][..., ::_CAPACITY_STEP]).mean(axis=-1)
                 nats[active[chosen]] += sizes[chosen] * _mean_between(capacity, row[chosen], edges)
-        return result
+        # Never quite zero, which would read as not sent
+        return np.maximum(alone, 1e-12), np.maximum(informed, 1e-12)
 
     def _beta(self, protection_class: str) -> float:
         return waterfall(self._scheduler.mcs[protection_class]).eesm_beta

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from channels.coding.mcs import mcs, mcs_table_size
 from channels.impairments.spec import RadioSpec
-from channels.links.abstraction import AbstractLink, refusal
+from channels.links.abstraction import AbstractLink
+from channels.links.validity import refusal
 from channels.spec import LinkSpec
 
 
