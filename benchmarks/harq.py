@@ -115,14 +115,15 @@ def main() -> None:
     parser.add_argument("model", nargs="?", choices=["awgn", "tdl-a"], default="awgn")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if arguments.what == "curves":
-        stored |= curves()
+        made = curves()
     else:
         rows = {"rows": by_round(arguments.model)}
         command = f"python benchmarks/harq.py by-round {arguments.model}"
-        stored |= {f"by_round_{arguments.model}": {"command": command} | rows | provenance()}
-    RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
+        made = {f"by_round_{arguments.model}": {"command": command} | rows | provenance()}
+    # Read last: another part may have been made in the meantime
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(stored | made, indent=1) + "\n")
 
 
 def curves() -> dict[str, Any]:
