@@ -31,7 +31,8 @@ from semcom.contracts import Budget, BudgetError
 from semcom.intervals import half_width, paired_difference
 from semcom.link import PerfectLink
 from semcom.message import Message
-from semcom.metrics.tasks.original import Original, original
+from semcom.metrics.tasks.account import seen
+from semcom.metrics.tasks.original import original
 from semcom.packets import bpp
 from semcom.picture import images
 from semcom.provenance import provenance
@@ -39,8 +40,7 @@ from semcom.streams import hci
 from semcom.streams.header import Header
 from semcom.systems import build
 from semcom.vision import sentences
-from semcom.vision.face_identity import SAME_PERSON, look
-from semcom.vision.ppocr import read_box
+from semcom.vision.face_identity import SAME_PERSON
 
 HERE = Path(__file__).parent
 RATES = (0.035, 0.018, 0.048)
@@ -76,24 +76,6 @@ def measure(name: str, system: Any, photo: Tensor, budget: float, captions: bool
     if captions:
         found["caption_similarity"] = similarity(caption_of(picture), caption_of(photo))
     return {"bpp": bpp(message)} | found
-
-
-def seen(truth: Original, picture: Tensor) -> dict[str, Any]:
-    """Of everything there is to find in the original, by kind."""
-    looks = [(known, look(picture, box)) for box, known in truth.known_faces]
-    errors = truth.text_error(picture)
-    return {
-        "objects_found": truth.objects_found(picture),
-        "faces_found": truth.faces_found(picture),
-        "text_found": [float(error == 0) for error in errors],
-        "text_error": errors,
-        "text_read": [read_box(picture, line.box)[0] for line in truth.lines],
-        "identity_distance": [known.distance(there) for known, there in looks],
-        "landmark_error": [known.landmark_error(there) for known, there in looks],
-        "face_widths": [box[2] - box[0] for box, _ in truth.known_faces],
-        "top1": truth.top1(picture)[0],
-        "top5": truth.top5(picture)[0],
-    }
 
 
 def enlarged(message: Message) -> Tensor | None:

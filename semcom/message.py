@@ -86,12 +86,14 @@ class Message:
             takes the size from the header.
         bundle: streams of one chunk and one class that share the first packet and its CRC: they are lost
             together, and cost one CRC. Part of the grant.
+        notes: of the sender, for reports. Not on the wire.
     """
 
     streams: tuple[Stream, ...]
     width: int
     height: int
     bundle: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def num_pixels(self) -> int:

@@ -42,7 +42,7 @@ def write_report(
     system: System,
     adapted: Adapted,
     trials: Mapping[str, Any] | None = None,
-    came: Mapping[str, float] = MappingProxyType({}),
+    came: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Writes `reconstruction.png`, `montage.png` and `report.json`; returns what the JSON holds.
 
@@ -54,7 +54,7 @@ def write_report(
         system: that sent it.
         adapted: how its MCSs were chosen.
         trials: of several realisations, see `semcom.trials`.
-        came: further metrics of the picture by name.
+        came: further metrics of the picture by name; `tasks` is what is found again in it.
     """
     report = summary(photo, result, command)
     report |= {
@@ -121,6 +121,7 @@ def summary(photo: Tensor, result: Transmission, command: Mapping[str, Any]) -> 
         "top1_agreement": topk_agreement(picture, target, 1).item(),
         "top5_agreement": topk_agreement(picture, target, 5).item(),
         "caption": reconstruction.caption,
+        "sender_notes": list(message.notes),
         "notes": list(reconstruction.notes),
         "seconds": dict(reconstruction.seconds),
         "command": dict(command),

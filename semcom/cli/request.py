@@ -36,6 +36,7 @@ class Request:
         seed: of the channel realisation and the noise.
         trials: channel realisations.
         out: folder.
+        tasks: whether to look for what is found again.
     """
 
     image: Path
@@ -49,6 +50,7 @@ class Request:
     seed: int
     trials: int
     out: Path
+    tasks: bool = False
 
     @classmethod
     def of(cls, values: Mapping[str, Any], named: set[str]) -> Request:
@@ -75,6 +77,11 @@ class Request:
             check_folder(values["out"])
         except ValueError as error:
             raise ValueError(f"--out: {error}") from error
+        tasks = plain(values["metrics"]) == "tasks"
+        if tasks:
+            from semcom.vision import require
+
+            require("--metrics tasks")
         options = _options(values, named)
         spec, mcs = _link(values, named)
         _check_picture(values["image"])
@@ -90,6 +97,7 @@ class Request:
             seed=values["seed"],
             trials=values["trials"],
             out=values["out"],
+            tasks=tasks,
         )
 
     def budget(self, width: int, height: int, link: Link) -> Budget:

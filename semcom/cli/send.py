@@ -74,6 +74,8 @@ def _parameters() -> Iterator[inspect.Parameter]:
     yield parameter("trials", int, 1, info, "Result")
     yield parameter("seed", int, 1, "Of the channel realisation and the noise.", "Result")
     yield parameter("out", Path, Path("out"), "Folder for the results.", "Result")
+    info = "tasks: what is found again, objects, faces, text and class (extra tasks)."
+    yield parameter("metrics", choice("Metrics", ["none", "tasks"]), "none", info, "Result")
     info = "NAME=VALUE of another system; repeatable."
     yield parameter("option", list[str], [], info, "Result")
     yield from field_parameters(SemanticOptions, "Semantic system", flags=_FLAGS)
@@ -159,6 +161,7 @@ def _transmit(
 
     from channels.links.digital import DigitalLink
     from semcom.link import ChannelLink, Transmission
+    from semcom.metrics.tasks import account
     from semcom.report import write_report
     from semcom.seeds import derive
     from semcom.trials import USUAL, perceived, spread
@@ -170,8 +173,15 @@ def _transmit(
     announce("rebuilding the picture")
     result = Transmission(adapted.message, received[0], system.decode(received[0]))
     command = request.described() | {"line": ["semcom", *sys.argv[1:]]}
-    came = perceived(result.reconstruction.image, photo) if adapted.expected_quality else {}
+    came: dict[str, Any] = {}
+    if adapted.expected_quality:
+        came |= perceived(result.reconstruction.image, photo)
     trials = spread(system, photo, received, (*USUAL, *came)) if request.trials > 1 else None
+    told: list[str] = []
+    if request.tasks:
+        announce("looking for what is found again")
+        found = account.account(photo, result.reconstruction.image)
+        came, told = came | {"tasks": found}, account.told(found)
     announce("writing the report")
     report = write_report(request.out, photo, result, command, system, adapted, trials, came)
     height, width = photo.shape[-2:]
@@ -182,6 +192,7 @@ def _transmit(
     texts = [f"budget: {used} of {budget.limit} {budget.unit} used"]
     if used < 0.5 * budget.limit:
         texts[0] += "; the finest message takes no more"
+    texts = [*told, *texts]
     files = ("montage.png", "reconstruction.png", "report.json")
     return report, [*texts, f"pictures and report in {', '.join(str(request.out / name) for name in files)}"]
 

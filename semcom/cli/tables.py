@@ -33,6 +33,8 @@ def print_report(report: dict[str, Any], texts: Sequence[str]) -> None:
         console.print(_trials(report["trials"]))
     if report["caption"] is not None:
         console.print(f"caption: {report['caption']}", markup=False)
+    for note in report["sender_notes"]:
+        console.print(note, markup=False, highlight=False)
     for note in report["notes"]:
         console.print(f"note: {note}", style="yellow", markup=False)
     for text in texts:

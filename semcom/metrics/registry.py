@@ -39,6 +39,7 @@ class Metric:
         digits: after the point, in tables.
         range: of possible values, None where it has no end; plots draw no band beyond it.
         default: measured where a scenario names no metrics.
+        sparse: NaN where a picture has nothing to measure; such pictures do not count.
         of_equals: value that stands for infinity, which a sum can't hold; None where there is none.
     """
 
@@ -50,6 +51,7 @@ class Metric:
     range: tuple[float | None, float | None] = (None, None)
     default: bool = False
     of_equals: float | None = None
+    sparse: bool = False
 
     def __call__(self, preds: Tensor, target: Tensor) -> Tensor:
         """The metric of two batches [B,3,H,W] float in [0,1], [B]."""
@@ -62,6 +64,7 @@ class Metric:
             "label": self.label,
             "digits": self.digits,
             "range": list(self.range),
+            **({"sparse": True} if self.sparse else {}),
         }
 
 

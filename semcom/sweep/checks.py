@@ -69,12 +69,12 @@ def deliveries(given: Any, count: int) -> list[ReceivedMessage]:
     return given
 
 
-def measured(value: Any, metric: str) -> float:
-    """A metric of one picture. Raises ContractError."""
+def measured(value: Any, metric: str, sparse: bool = False) -> float:
+    """A metric of one picture; NaN, nothing to measure, is a value of sparse ones. Raises ContractError."""
     if getattr(value, "numel", lambda: 0)() != 1:
         shape = list(value.shape) if hasattr(value, "shape") else type(value).__name__
         raise ContractError(f"{metric} gave {shape} for one picture, not one number")
     number = float(value.item())
-    if math.isnan(number):
+    if math.isnan(number) and not sparse:
         raise ContractError(f"{metric} gave NaN")
     return number

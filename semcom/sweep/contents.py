@@ -35,6 +35,7 @@ class _Data(BaseModel):
         label: str
         digits: int = Field(ge=0, le=20)
         range: tuple[float | None, float | None]
+        sparse: bool = False
 
     class Image(BaseModel):
         name: str

@@ -271,8 +271,9 @@ class SweepResult:
         ):
             row |= _bler([tally for tally in tallies if name in tally.sums], name.removeprefix("lost"))
         for metric in self.metrics:
-            values = part.groupby("image")[metric].mean()
-            if part[metric].isna().any():
+            values = part.groupby("image")[metric].mean().dropna()
+            sparse = self.contents.metrics[metric].get("sparse", False)
+            if part[metric].isna().any() and not (sparse and part[metric].notna().any()):
                 row |= {metric: math.nan, f"{metric}_half_width": math.nan}
                 continue
             row[metric] = values.mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -116,7 +117,8 @@ class Round:
                 return row, outcome.failure
             if outcome.metrics is None:
                 break
-            measured = {column: outcome.metrics[column] for column in row.metrics}
+            values = {column: outcome.metrics[column] for column in row.metrics}
+            measured = {column: value for column, value in values.items() if not math.isnan(value)}
             try:
                 trial = Tally()
                 trial.add({**outcome.counts, **measured})

@@ -305,7 +305,7 @@ def _arrival(scene: Scene, photo: Photo, encoding: Encoding, received: ReceivedM
 
 def _measure(name: str, picture: Tensor, original: Tensor) -> float:
     metric = parts.metric(name)
-    value = checks.measured(metric(picture[None], original[None]), name)
+    value = checks.measured(metric(picture[None], original[None]), name, metric.sparse)
     return metric.of_equals if metric.of_equals is not None and value == float("inf") else value
 
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from semcom.networks.pseudo_words import PseudoWordEncoder
 from semcom.options import SemanticOptions
 from semcom.packets import HEADER_BYTES
 from semcom.picture import grain
-from semcom.picture.grid import REDUCTIONS, pad_to_grid
+from semcom.picture.grid import CELL, REDUCTIONS, key_grid, pad_to_grid
 from semcom.streams import base as base_stream
 from semcom.streams import card, extra_streams
 from semcom.streams import hci as hci_stream
@@ -38,6 +39,7 @@ from semcom.streams.key import LatentTables
 from semcom.streams.tables import StreamTables
 from semcom.transmitter import hci, texture
 from semcom.transmitter.captions import CaptionEncoder
+from semcom.transmitter.check import Check, cells_of
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.key_codec import KeyEncoder
 from semcom.transmitter.plan import Coding, Plan, Source
@@ -48,6 +50,9 @@ from semcom.transmitter.split import KeyShares, finest_within_share
 
 _NAMED_SHARE = 0.25
 """Of the key stream at least, in regions that the user named: who points at something wants it kept."""
+
+_RESCUE_SHARES = (0.25, 0.5)
+"""Of the key stream where a face or a word would be lost, one after the other."""
 
 
 class Transmitter:
@@ -128,8 +133,54 @@ class Transmitter:
         for choice in choices:
             message = self._fit(choice, search, likely, budget)
             if message is not None:
-                return self._improved(choice, search.thumb, message, budget, options)
+                if not options.effort:
+                    return message
+                refit = partial(self._with_key, unrefined, likely, search, budget)
+                return self._searched(choice, message, image, refit, search.thumb, budget, options)
         return self._reduced(plain, thumb, budget)
+
+    def _searched(
+        self,
+        plan: Plan,
+        message: Message,
+        image: Tensor,
+        refit: Callable[[Tensor, float], tuple[Plan, Message] | None],
+        thumb: NDArray[np.uint8],
+        budget: Budget,
+        options: SemanticOptions,
+    ) -> Message:
+        """What check and search at the sender make of a plan whose plain message fits, and what they found.
+
+        A message in which fewer faces and words are lost is better whatever the objective says.
+        """
+        check = Check(image, self.extractor.label)
+        self.search.announce("checking what the receiver will show")
+        lost = check.lost(self.search.picture(message))
+        regions = torch.zeros(key_grid(image.shape[2], image.shape[1]), dtype=torch.bool)
+        if plan.key_map is not None:
+            regions = plan.key_map
+        tried = regions | cells_of(lost, image.shape[1], image.shape[2], CELL)
+        rescued = False
+        wished = options.key_area == 0 or options.key_share is not None  # the user's word stands
+        for share in _RESCUE_SHARES if lost and not wished else ():
+            other = refit(tried, share)
+            if other is None:
+                continue
+            still = check.lost(self.search.picture(other[1]))
+            if len(still) < len(lost):
+                (plan, message), lost, rescued = other, still, True
+        better = self._improved(plan, thumb, message, budget, options, rescued)
+        if better is not message and len(check.lost(self.search.picture(better))) > len(lost):
+            better = message
+        return replace(better, notes=check.notes(self.search.picture(better)))
+
+    def _with_key(
+        self, plain: Plan, likely: Coding, search: hci.Search, budget: Budget, key_map: Tensor, share: float
+    ) -> tuple[Plan, Message] | None:
+        """The plan with other key regions, and its message; None where it does not fit."""
+        plan = self._refined(plain, key_map, likely, share, budget)
+        message = self._fit(plan, search, likely, budget)
+        return None if message is None else (plan, message)
 
     def _improved(
         self,
@@ -138,17 +189,16 @@ class Transmitter:
         message: Message,
         budget: Budget,
         options: SemanticOptions,
+        keeps_key: bool,
     ) -> Message:
         """What a search at the sender makes of a plan whose plain message fits."""
-        if not options.effort:
-            return message
 
         def make(draft: Draft, quality: int) -> Message:
             drafted = replace(plan, levels=draft.levels, key_map=plan.key_map if draft.key else None)
             coding = Coding(hci.encode(draft.thumb, quality), quality)
             return drafted.message(drafted.chunks(coding), coding)
 
-        wish = options.effort, options.objective, options.names_regions
+        wish = options.effort, options.objective, options.names_regions or keeps_key
         start = Draft(thumb, plan.levels)
         return self.search.improve(plan.source.image, start, message, make, budget, *wish)
 

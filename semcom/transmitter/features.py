@@ -74,6 +74,10 @@ class FeatureExtractor:
         classifier = self.backbone.classifier
         return torch.einsum("kc,chw->khw", classifier.weight, head) + classifier.bias[:, None, None]
 
+    def label(self, image: Tensor) -> int:
+        """ImageNet's class of a picture [3,H,W] in [0,1]."""
+        return int(self.evidence(self(image)).mean((1, 2)).argmax())
+
 
 def frame_size(height: int, width: int, side: int = FRAME) -> tuple[int, int]:
     """Height and width at which a picture fills a frame, rounded as `segment_anything` rounds."""

@@ -6,6 +6,7 @@
 | 1 | thumbnail's sharpness, texture finer or smoother, without key stream | 10 s |
 | 2 | the thumbnail and the texture levels are shaped by gradient (`semcom.transmitter.shaping`) | minutes |
 
+From 1 on what the receiver will show is checked first (`semcom.transmitter.check`).
 Every candidate fits the budget of the message that tables made, and what is returned was decoded by the
 receiver and is never worse by the objective than that message. The result is cached by content.
 """
@@ -101,6 +102,11 @@ class SenderSearch:
         self._enhancer: Enhancer | None = None
         self._objective: tuple[str, Objective] | None = None
 
+    @torch.no_grad()
+    def picture(self, message: Message) -> Tensor:
+        """[3,H,W] that the receiver makes of a message that arrives."""
+        return self._decode(_all_arrive(message)).clone()
+
     @torch.inference_mode(False)
     def improve(
         self,
@@ -160,7 +166,7 @@ class SenderSearch:
 
     @torch.no_grad()
     def _score(self, message: Message, original: Reference, objective: Objective) -> float:
-        picture = self._decode(_all_arrive(message)).clone()
+        picture = self.picture(message)
         height, width = original.image.shape[-2:]
         padded = F.pad(
             picture[None], (0, width - picture.shape[2], 0, height - picture.shape[1]), "replicate"

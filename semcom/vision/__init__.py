@@ -16,8 +16,10 @@ with them at what is to be key. Weights are fetched once, pinned by hash (`semco
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
+_PACKAGES = ("dlib", "onnxruntime", "timm")
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels."""
 
@@ -35,9 +37,18 @@ def extra(package: str, purpose: str) -> ModuleType:
     try:
         return import_module(package)
     except ImportError as error:
-        raise MissingExtraError(
-            f"{purpose} needs the package {package}: pip install 'semcom[tasks]'"
-        ) from error
+        raise _missing(package, purpose) from error
+
+
+def require(purpose: str) -> None:
+    """Nothing is imported. Raises `MissingExtraError` unless the whole extra `tasks` is installed."""
+    for package in _PACKAGES:
+        if find_spec(package) is None:
+            raise _missing(package, purpose)
+
+
+def _missing(package: str, purpose: str) -> MissingExtraError:
+    return MissingExtraError(f"{purpose} needs the package {package}: pip install 'semcom[tasks]'")
 
 
 def iou(a: Box, b: Box) -> float:

@@ -158,6 +158,14 @@ def _mse(preds: Tensor, target: Tensor) -> Tensor:
 
 
 mse = Metric("mse", _mse, higher_is_better=False, label="MSE", digits=5, range=(0.0, None))
+
+
+def _mse_of_bright(preds, target):
+    """Of bright pictures only: NaN for the others."""
+    return torch.where(target.mean((1, 2, 3)) > 0.5, _mse(preds, target), float("nan"))
+
+
+sparse = Metric("sparse", _mse_of_bright, higher_is_better=False, label="MSE if bright", sparse=True)
 not_a_number = Metric("nan", lambda preds, target: _mse(preds, target) * float("nan"), False, "nothing")
 
 

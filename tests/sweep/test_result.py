@@ -117,6 +117,28 @@ def test_plot_asks_for_axes_that_are_left_open(result: SweepResult) -> None:
     plt.close("all")
 
 
+def test_pictures_without_anything_to_measure_do_not_count(photos: Path, tmp_path: Path) -> None:
+    """A sparse metric is NaN of half of the pictures: the mean is of the others, nothing is asked again."""
+    scenario = {
+        "name": "sparse",
+        "images": [str(photos)],
+        "systems": {"plain": {"system": "sweep_toys:ToySystem"}},
+        "link": {"kind": "sweep_toys:ToyLink"},
+        "budget": {"bpp": 1.0},
+        "grid": {"snr_db": [5]},
+        "stop": {"trials": 2},
+        "metrics": ["sweep_toys:mse", "sweep_toys:sparse"],
+    }
+    first = api.run(scenario, tmp_path, executor="serial", allow_imports=True)
+    frame = first.to_pandas()
+    known = frame["sweep_toys:sparse"].notna()
+    assert 0 < known.sum() < len(frame)
+    assert (frame["sweep_toys:sparse"] == frame["sweep_toys:mse"])[known].all()
+    assert first.summary()["sweep_toys:sparse"].item() == pytest.approx(frame["sweep_toys:mse"][known].mean())
+    again = api.run(scenario, tmp_path, executor="serial", allow_imports=True)
+    pd.testing.assert_frame_equal(again.to_pandas(), frame)
+
+
 def test_envelope_takes_the_best_of_an_axis(result: SweepResult) -> None:
     best = result.envelope("psnr", over="fading")
     summary = result.summary()

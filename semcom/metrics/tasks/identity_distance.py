@@ -10,5 +10,11 @@ extra("dlib", "the metric identity_distance")
 
 identity_distance = mean_of(Original.identity_distance)
 METRIC = Metric(
-    "identity_distance", identity_distance, False, "face identity distance", digits=3, range=(0.0, None)
+    "identity_distance",
+    identity_distance,
+    False,
+    "face identity distance",
+    digits=3,
+    range=(0.0, None),
+    sparse=True,
 )

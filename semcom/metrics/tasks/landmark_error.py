@@ -9,4 +9,6 @@ from semcom.vision import extra
 extra("dlib", "the metric landmark_error")
 
 landmark_error = mean_of(Original.landmark_error)
-METRIC = Metric("landmark_error", landmark_error, False, "landmark error", digits=3, range=(0.0, None))
+METRIC = Metric(
+    "landmark_error", landmark_error, False, "landmark error", digits=3, range=(0.0, None), sparse=True
+)

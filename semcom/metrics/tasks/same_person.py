@@ -9,4 +9,4 @@ from semcom.vision import extra
 extra("dlib", "the metric same_person")
 
 same_person = mean_of(Original.same_person)
-METRIC = Metric("same_person", same_person, True, "same person", digits=2, range=(0.0, 1.0))
+METRIC = Metric("same_person", same_person, True, "same person", digits=2, range=(0.0, 1.0), sparse=True)

@@ -9,4 +9,6 @@ from semcom.vision import extra
 extra("onnxruntime", "the metric text_error")
 
 text_error = mean_of(Original.text_error)
-METRIC = Metric("text_error", text_error, False, "character error rate", digits=2, range=(0.0, 1.0))
+METRIC = Metric(
+    "text_error", text_error, False, "character error rate", digits=2, range=(0.0, 1.0), sparse=True
+)

@@ -9,4 +9,4 @@ from semcom.vision import extra
 extra("onnxruntime", "the metric text_found")
 
 text_found = mean_of(Original.text_found)
-METRIC = Metric("text_found", text_found, True, "text read right", digits=2, range=(0.0, 1.0))
+METRIC = Metric("text_found", text_found, True, "text read right", digits=2, range=(0.0, 1.0), sparse=True)
