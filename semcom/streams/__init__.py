@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
 
-from semcom.streams import base, caption, card, hci, header, key, mask, texture, words
+from semcom.streams import base, caption, card, hci, header, key, mask, patches, texture, words
 from semcom.streams.format import ExtraStream, StreamFormat
 
 STREAMS: tuple[StreamFormat, ...] = (
@@ -51,13 +51,15 @@ def presence(names: Iterable[str]) -> int:
 
 @cache
 def extra_streams() -> tuple[ExtraStream, ...]:
-    """What the semantic system carries beside the streams it reads itself: of `STREAMS`, then installed.
+    """What the semantic system carries beside the streams it reads itself: its own, then installed.
+
+    `patches` is one of them: the header's bitmap is full, and a receiver without it shows the rest.
 
     Raises:
         ValueError: an entry point is no `ExtraStream`, or its name is taken.
     """
-    own = [stream for stream in STREAMS if isinstance(stream, ExtraStream)]
-    taken, installed = {stream.name for stream in STREAMS}, []
+    own = (*(stream for stream in STREAMS if isinstance(stream, ExtraStream)), patches.STREAM)
+    taken, installed = {stream.name for stream in (*STREAMS, *own)}, []
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         stream = entry.load()
         if not isinstance(stream, ExtraStream):

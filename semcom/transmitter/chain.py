@@ -8,7 +8,8 @@ image ─┬─ noise level, sizes ───────────────
        ├─ backbone ─ TASCM ─ FSQ ───────────────────► spw
        ├─ thumbnail ─ AV1 at the finest quality ────► hci
        ├─ texture (image, decoded HCI) ─ tables ────► texture
-       └─ key encoder (image, decoded HCI) ─ tables ─► key
+       ├─ key encoder (image, decoded HCI) ─ tables ─► key
+       └─ boxes of detectors ─ AV1 ─────────────────► patches
 """
 
 from __future__ import annotations
@@ -34,19 +35,21 @@ from semcom.streams import base as base_stream
 from semcom.streams import card, extra_streams
 from semcom.streams import hci as hci_stream
 from semcom.streams import key as key_stream
+from semcom.streams import patches as patch_stream
 from semcom.streams.format import ExtraStream, StreamFormat
 from semcom.streams.key import LatentTables
 from semcom.streams.tables import StreamTables
-from semcom.transmitter import hci, texture
+from semcom.transmitter import hci, patches, texture
 from semcom.transmitter.captions import CaptionEncoder
 from semcom.transmitter.check import Check, cells_of
 from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.key_codec import KeyEncoder
 from semcom.transmitter.plan import Coding, Plan, Source
 from semcom.transmitter.pseudo_words import pseudo_words
-from semcom.transmitter.regions import RegionSelector
+from semcom.transmitter.regions import RegionSelector, detections
 from semcom.transmitter.search import Draft, SenderSearch
 from semcom.transmitter.split import KeyShares, finest_within_share
+from semcom.vision import Box
 
 _NAMED_SHARE = 0.25
 """Of the key stream at least, in regions that the user named: who points at something wants it kept."""
@@ -106,9 +109,12 @@ class Transmitter:
         whole, features = pad_to_grid(image), self.extractor(image)
         self.selector.check(image, options.area, options.key_mask, options.prompts)
 
+        named = detections(image, options.prompts) if options.area else {}
+
         @cache
         def key_map() -> Tensor:  # the dearest step: for those who need it
-            return self.selector.select(image, options.area, options.key_mask, options.prompts, features)
+            wish = options.area, options.key_mask, options.prompts
+            return self.selector.select(image, *wish, features, named)
 
         thumb, share = hci.thumbnail(whole), self._key_share(budget, height * width, options)
         search = hci.Search(thumb)
@@ -129,7 +135,13 @@ class Transmitter:
         )
         choices = [unrefined, textured, plain]
         if share > 0:
-            choices.insert(0, self._refined(unrefined, key_map(), likely, share, budget))
+            boxes = [box for found in named.values() for box in found]
+            patched = self._patched(unrefined, boxes, likely, share, budget)
+            # Boxes of detectors need no key latents beside their patches.
+            if patched is None or len(named) < len(options.prompts.words) or options.prompts.points:
+                choices.insert(0, self._refined(unrefined, key_map(), likely, share, budget))
+            else:
+                choices.insert(0, patched)
         for choice in choices:
             message = self._fit(choice, search, likely, budget)
             if message is not None:
@@ -144,7 +156,7 @@ class Transmitter:
         plan: Plan,
         message: Message,
         image: Tensor,
-        refit: Callable[[Tensor, float], tuple[Plan, Message] | None],
+        refit: Callable[[Tensor, Sequence[Box], float], tuple[Plan, Message] | None],
         thumb: NDArray[np.uint8],
         budget: Budget,
         options: SemanticOptions,
@@ -163,7 +175,7 @@ class Transmitter:
         rescued = False
         wished = options.key_area == 0 or options.key_share is not None  # the user's word stands
         for share in _RESCUE_SHARES if lost and not wished else ():
-            other = refit(tried, share)
+            other = refit(tried, [thing.box for thing in lost], share)
             if other is None:
                 continue
             still = check.lost(self.search.picture(other[1]))
@@ -174,11 +186,35 @@ class Transmitter:
             better = message
         return replace(better, notes=check.notes(self.search.picture(better)))
 
+    def _patched(
+        self, plain: Plan, boxes: Sequence[Box], likely: Coding, share: float, budget: Budget
+    ) -> Plan | None:
+        """The plan with patches of boxes, as fine as `share` of what it leaves; None where they don't pay."""
+        if not boxes:
+            return None
+        left = budget.limit - budget.cost(plain.sizes(_beside(plain, likely)))
+        protection = patch_stream.STREAM.protection.value
+
+        def cost(chunks: Sequence[bytes]) -> float:
+            return budget.cost([(protection, HEADER_BYTES + len(chunk)) for chunk in chunks])
+
+        rough = plain.source.decoded(likely)
+        chunks = patches.encode(plain.source.image, boxes, rough, cost, share * max(left, 0))
+        return replace(plain, extras={**plain.extras, patch_stream.STREAM: chunks}) if chunks else None
+
     def _with_key(
-        self, plain: Plan, likely: Coding, search: hci.Search, budget: Budget, key_map: Tensor, share: float
+        self,
+        plain: Plan,
+        likely: Coding,
+        search: hci.Search,
+        budget: Budget,
+        key_map: Tensor,
+        boxes: Sequence[Box],
+        share: float,
     ) -> tuple[Plan, Message] | None:
-        """The plan with other key regions, and its message; None where it does not fit."""
-        plan = self._refined(plain, key_map, likely, share, budget)
+        """The plan with patches, or with other key regions, and its message; None where it does not fit."""
+        plan = self._patched(plain, boxes, likely, share, budget)
+        plan = plan or self._refined(plain, key_map, likely, share, budget)
         message = self._fit(plan, search, likely, budget)
         return None if message is None else (plan, message)
 

@@ -9,7 +9,7 @@ a drawn mask       ─► cells, as drawn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -62,6 +62,7 @@ class RegionSelector:
         user_mask: Tensor | None = None,
         prompts: Prompts = NO_PROMPTS,
         features: ImageFeatures | None = None,
+        found: Mapping[str, Sequence[Box]] | None = None,
     ) -> Tensor:
         """Key map of a photo.
 
@@ -74,6 +75,7 @@ class RegionSelector:
                 cell key.
             prompts: what the user points at; replaces the saliency.
             features: of the picture, where they are known already.
+            found: boxes by key class that has a detector, where they are known already.
 
         Returns:
             [ceil(H/16), ceil(W/16)] bool. Empty where nothing is salient, or where the classifier does not
@@ -88,7 +90,7 @@ class RegionSelector:
             return F.max_pool2d(user_mask.float()[None], CELL, ceil_mode=True)[0] > 0
         if key_area == 0:
             return torch.zeros(key_grid(image.shape[2], image.shape[1]), dtype=torch.bool)
-        importance = self.importance(image, prompts, features)
+        importance = self.importance(image, prompts, features, found)
         membership, rank = cell_means(importance.membership), cell_means(importance.rank)
         if prompts and not bool((membership >= _SALIENT).any()):  # an object smaller than a cell
             membership = torch.where(membership == membership.max().clamp(min=1e-3), 1.0, membership)
@@ -114,7 +116,11 @@ class RegionSelector:
             )
 
     def importance(
-        self, image: Tensor, prompts: Prompts = NO_PROMPTS, features: ImageFeatures | None = None
+        self,
+        image: Tensor,
+        prompts: Prompts = NO_PROMPTS,
+        features: ImageFeatures | None = None,
+        found: Mapping[str, Sequence[Box]] | None = None,
     ) -> Importance:
         """What matters in a photo, pixel by pixel; see `select` for arguments and errors."""
         height, width = image.shape[1:]
@@ -126,20 +132,20 @@ class RegionSelector:
         view = self._segmenter.look(image, features)
         if not prompts:
             return refined(self._net.saliency(image), self._segmenter, view)
-        detected = {w: detectors.detect(w, image) for w in prompts.words if w in detectors.names()}
-        boxes = [box for found in detected.values() for box in found]
+        detected = detections(image, prompts) if found is None else found
+        boxes = [box for each in detected.values() for box in each]
         # Without a detector, or a class as well of which the detector finds none (a fox is an animal).
         classes = [w for w in prompts.words if not detected.get(w) and (w not in detected or w in GROUPS)]
-        found = [
+        masks = [
             *([_filled(boxes, height, width)] if boxes else []),
             *([self._segmenter.from_points(view, prompts.points)] if prompts.points else []),
             *([self._segmenter.from_boxes(view, prompts.boxes)] if prompts.boxes else []),
             *self._class_masks(classes, self._extractor, features, view),
         ]
-        if not found:
+        if not masks:
             nothing = torch.zeros(height, width)
             return Importance(nothing, nothing)
-        return of_masks(Masks(*(torch.cat(parts) for parts in zip(*map(_pair, found), strict=True))))
+        return of_masks(Masks(*(torch.cat(parts) for parts in zip(*map(_pair, masks), strict=True))))
 
     def _class_masks(
         self, words: Sequence[str], extractor: FeatureExtractor, features: ImageFeatures, view: View
@@ -148,6 +154,11 @@ class RegionSelector:
             return []
         maps = [class_map(extractor, features, classes_of(word), *view.original) for word in words]
         return [self._segmenter.from_points(view, seen.peaks) for seen in maps if seen.present]
+
+
+def detections(image: Tensor, prompts: Prompts) -> dict[str, list[Box]]:
+    """Boxes by key class that has a detector. Raises `ValueError` where one cannot be had."""
+    return {word: detectors.detect(word, image) for word in prompts.words if word in detectors.names()}
 
 
 def _filled(boxes: Sequence[Box], height: int, width: int) -> Masks:
