@@ -29,7 +29,7 @@ from pycocoevalcap.cider.cider import Cider
 from rich.progress import track
 
 from semcom.intervals import half_width
-from semcom.networks.captioner import GRID, Captioner, cell_features
+from semcom.networks.captioner import Captioner
 from semcom.networks.efficientnet import EfficientNetLite0
 from semcom.networks.u2net import U2NetP
 from semcom.packets import HEADER_BYTES
@@ -44,7 +44,7 @@ from semcom.transmitter.features import FeatureExtractor
 from semcom.transmitter.regions import RegionSelector
 
 RESULTS = Path(__file__).parent / "results"
-_WARM_UP, _BATCH = 3, 25
+_WARM_UP = 3
 _PUNCTUATION = re.compile(r"[^\w\s']")
 
 
@@ -66,6 +66,7 @@ def scores(written: list[str], references: list[list[str]]) -> dict[str, float]:
 
 def sizes(texts: list[str], coder: CaptionCoder) -> dict[str, float]:
     """Bytes of captions, coded and by zlib."""
+    texts = [text for text in texts if text]
     coded = [coder.encode(text) for text in texts]
     for text, data in zip(texts, coded, strict=True):
         if coder.decode(data) != text:
@@ -82,18 +83,9 @@ def sizes(texts: list[str], coder: CaptionCoder) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
-def in_batches(
-    extractor: FeatureExtractor, writer: Captioner, coder: CaptionCoder, photos: list[torch.Tensor]
-) -> list[str]:
-    """Captions as `PhotoCaptioner` writes them, many photos at a time."""
-    texts: list[str] = []
-    for first in track(range(0, len(photos), _BATCH), description="captions"):
-        grids = torch.cat([extractor(photo).grid(GRID, GRID) for photo in photos[first : first + _BATCH]])
-        visible = torch.ones(len(grids), GRID * GRID, dtype=torch.bool)
-        cells = cell_features(extractor.backbone, grids)
-        texts += map(coder.vocabulary.join, writer.write(cells, visible))
-    return texts
+def sent(extractor: FeatureExtractor, captioner: PhotoCaptioner, photos: list[torch.Tensor]) -> list[str]:
+    """Captions as they are sent, after they were held to the classes; empty ones are not sent."""
+    return [captioner.describe(photo, extractor(photo)) for photo in track(photos, description="captions")]
 
 
 def timed(
@@ -165,8 +157,8 @@ class Models:
     def __init__(self, profile: Profile) -> None:
         self.coder = CaptionCoder.from_tensors(profile.tensors("vocabulary"))
         self.extractor = FeatureExtractor(profile.build("backbone", EfficientNetLite0))
-        self.writer = profile.build("captioner", Captioner)
-        self.captioner = PhotoCaptioner(self.extractor.backbone, self.writer, self.coder.vocabulary)
+        writer = profile.build("captioner", Captioner)
+        self.captioner = PhotoCaptioner(self.extractor.backbone, writer, self.coder.vocabulary)
         self.selector = RegionSelector(profile.build("saliency", U2NetP))
 
 
@@ -174,13 +166,13 @@ def held_out(models: Models, arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores and sizes on the held-out split, and sizes of people's own captions."""
     data = read_captions([arguments.captions])
     photos = [images.load(path) for path in data.photos[: arguments.pictures]]
-    texts = in_batches(models.extractor, models.writer, models.coder, photos)
+    texts = sent(models.extractor, models.captioner, photos)
     people = [plain(caption) for captions in data.captions[: arguments.pictures] for caption in captions]
     return {
         "test": {"split": arguments.captions.name, "num_images": len(texts)}
         | scores(texts, data.captions[: len(texts)])
         | sizes(texts, models.coder)
-        | {"distinct_captions": len(set(texts))},
+        | {"distinct_captions": len(set(texts)), "captions_sent": sum(map(bool, texts))},
         "people": {"num_captions": len(people)} | sizes(people, models.coder),
     }
 
@@ -197,7 +189,7 @@ def kodak(models: Models, arguments: argparse.Namespace) -> dict[str, Any]:
             "background": models.captioner.describe(
                 picture, models.extractor(picture), models.selector.select(picture)
             ),
-            "caption_bytes": len(models.coder.encode(text)),
+            "caption_bytes": len(models.coder.encode(text)) if text else 0,
         }
         for path, picture, text in zip(paths, pictures, texts, strict=True)
     ]

@@ -13,7 +13,7 @@ from semcom.message import Protection, ReceivedMessage, ReceivedStream
 from semcom.packets import bits_on_wire
 from semcom.receiver.arrivals import Arrivals
 from semcom.receiver.chain import Receiver
-from semcom.streams import ExtraStream, extra_streams
+from semcom.streams import ExtraStream, extra_streams, patches
 
 
 def brightness(image):
@@ -106,9 +106,9 @@ def installed(monkeypatch):
 
 
 def test_entry_points_register(installed):
-    assert installed() == ()
+    assert installed() == (patches.STREAM,)
     other = replace(STREAM, name="another")
-    assert installed(Entry("b", STREAM), Entry("a", other)) == (other, STREAM)
+    assert installed(Entry("b", STREAM), Entry("a", other)) == (patches.STREAM, other, STREAM)
 
 
 @pytest.mark.parametrize(
