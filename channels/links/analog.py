@@ -106,7 +106,7 @@ class AnalogLink:
         error = error.reshape(-1)[: burst.numel()].reshape(burst.shape).detach()
         sent = self._resource_elements(burst.numel()) * self.spec.ofdm.num_streams
         # In nats, and so that even the capacity of -50 dB isn't rounded to nothing
-        capacity = float(received.sinr.reshape(-1)[:sent].double().log1p().mean())
+        capacity = float(received.sinr.detach().reshape(-1)[:sent].double().log1p().mean())
         uses = self.channel_uses(burst.numel())
         return AnalogDelivery(
             values=values,

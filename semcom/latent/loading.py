@@ -11,6 +11,7 @@ refuses that on a CPU, so there the same linear layers are replaced after loadin
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -130,10 +131,12 @@ def attach_loras(unet: Any, spec: LatentSpec) -> None:
         try:
             with safe_open(path, "pt") as content:
                 prefix = "unet" if any(name.startswith("unet.") for name in content.keys()) else None  # noqa: SIM118
-            unet.load_lora_adapter(
-                str(path.parent), weight_name=path.name, prefix=prefix, adapter_name=lora.label,
-                local_files_only=True, use_safetensors=True,
-            )  # fmt: skip
+            with warnings.catch_warnings():  # that there are several: that is what was asked for
+                warnings.filterwarnings("ignore", "Already found a `peft_config`")
+                unet.load_lora_adapter(
+                    str(path.parent), weight_name=path.name, prefix=prefix, adapter_name=lora.label,
+                    local_files_only=True, use_safetensors=True,
+                )  # fmt: skip
         except Exception as error:  # of PEFT on a stranger's file: each means that it does not fit
             reason = " ".join(str(error).split())[:200]
             raise MismatchError(f"lora {path}: not an adapter of this unet: {reason}") from error

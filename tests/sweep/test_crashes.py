@@ -48,8 +48,10 @@ def _started(scenario: dict[str, Any], out: Path, executor: str) -> subprocess.P
 
 def _begin(process: subprocess.Popen[str]) -> None:
     assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write("\n")
-    process.stdin.flush()
+    process.stdin.close()
+    process.stdout.close()
 
 
 def _table(result: Any) -> bytes:

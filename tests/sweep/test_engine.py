@@ -241,7 +241,8 @@ def test_an_image_that_cannot_be_read_fails_alone_and_is_retried(
     assert {f["point"]["image"]["name"] for f in first.failures().values()} == {"photo2.png"}
     assert all("ImageError" in f["reason"] for f in first.failures().values())
     (folder / "photo2.png").write_bytes(whole)
-    second = serial(toy(images=[str(folder)]), tmp_path / "run")
+    with pytest.warns(UserWarning, match=r"photo2\.png: was \w+, is \w+"):
+        second = serial(toy(images=[str(folder)]), tmp_path / "run")
     assert second.statistics is not None and (second.statistics.points, second.statistics.skipped) == (4, 12)
     assert table(second) == expected
     assert api.status(tmp_path / "run")["failures"] == {}

@@ -158,7 +158,8 @@ def test_envelope_takes_the_best_of_an_axis(result: SweepResult) -> None:
 def test_pictures_are_those_of_trial_zero(result: SweepResult) -> None:
     table = result.pictures()
     assert set(table["image"]) == {"photo0.png", "photo1.png"} and len(table) == 3 * 2 * 2 * 3
-    assert Image.open(table["path"].iloc[0]).size == (64, 64)
+    with Image.open(table["path"].iloc[0]) as picture:
+        assert picture.size == (64, 64)
     sheet = result.show(image="photo1.png", snr_db=[0, 30])
     assert sheet.width > 3 * 216 and sheet.height > 6 * 216
     with pytest.raises(ValueError, match=r"no pictures of 'photo3.png'"):
