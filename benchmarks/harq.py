@@ -13,6 +13,7 @@ rounds, what the bit-exact one loses there after each, and how many dB lie betwe
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,10 @@ def after_each_round(link: Any, seeds: range, snr_db: float) -> list[float]:
     return [round(n / packets, 4) for n in [*sent, sum(r.lost for r in reports)]]
 
 
-def by_round(model: str) -> list[dict[str, Any]]:
-    target, bursts = {"awgn": (0.5, 25), "tdl-a": (0.1, 120)}[model]
+def by_round(model: str, schemes: Sequence[int] = (9, 13, 20)) -> list[dict[str, Any]]:
+    target, bursts = {"awgn": (0.5, 25), "tdl-a": (0.1, 360)}[model]
     rows = []
-    for mcs in (9, 13, 20):
+    for mcs in schemes:
         for combining in ("chase", "incremental-redundancy"):
             for rounds in (1, 2, 3, 4):
                 spec = link(model, mcs, rounds, combining).spec

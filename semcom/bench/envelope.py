@@ -120,7 +120,8 @@ def predict(
         seeds: of the channel realisations that are averaged over.
     """
     from channels.coding.mcs import mcs, mcs_table_size
-    from channels.links.abstraction import AbstractLink, refusal
+    from channels.links.abstraction import AbstractLink
+    from channels.links.validity import refusal
 
     indices = range(mcs_table_size(spec.mcs_table))
     predictions, hopeless, bler = [], False, 0.0
