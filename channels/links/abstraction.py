@@ -23,7 +23,11 @@ from channels.coding.transport import TransportFormat
 from channels.links.combining import combined_error_rate
 from channels.links.effective_sinr import Floats, packet_error_rate, waterfall
 from channels.links.grants import Payload, Scheduler, burst_snrs
-from channels.links.mutual_information import bit_information, sinr_of_information
+from channels.links.mutual_information import (
+    bit_information,
+    repeated_sinr_of_sums,
+    sinr_of_information,
+)
 from channels.links.report import ClassReport, Delivery
 from channels.links.validity import refusal, refusal_of_channel
 from channels.ofdm.front_end import OfdmFrontEnd
@@ -55,6 +59,9 @@ class _Batch:
     """Rising, [packets]."""
     sinrs: list[Floats] = field(default_factory=list)
     """Effective SINR of each round for combining, [packets]; zero for packets that it didn't send again."""
+    summed: Floats | None = None
+    """Of Chase combining: SINRs by subcarrier and stream, and their squares, added up over the rounds,
+    [2, packets, samples]."""
 
     def __post_init__(self) -> None:
         self.received = np.zeros(len(self.kind), dtype=bool)
@@ -66,6 +73,12 @@ class _Batch:
     def of_packet(self, values: Iterable[int]) -> Ints:
         """Spread one value a format over the packets."""
         return np.array(list(values))[self.kind]
+
+    def add(self, packets: Ints, sinrs: Floats) -> None:
+        """Add the SINRs [packets, samples] of a round to those of the rounds before."""
+        if self.summed is None:
+            self.summed = np.zeros((2, len(self.kind), sinrs.shape[1]))
+        self.summed[:, packets] += np.stack([sinrs, sinrs**2])
 
     def sums(self, values: Ints) -> Ints:
         """Sum of what packets have, [bursts]."""
@@ -178,7 +191,7 @@ class AbstractLink:
             if not len(active):
                 break
             batch.sinrs.append(np.zeros(len(batch.kind)))
-            sinrs, batch.sinrs[-1][active] = self._effective_sinrs(batch, active, slot, batch.nats)
+            sinrs, batch.sinrs[-1][active] = self._effective_sinrs(batch, active, slot, True)
             if round_index == 0:
                 lost[active] = _error_rates(batch, active, sinrs)
             else:
@@ -215,19 +228,28 @@ class AbstractLink:
         rates = np.empty(len(active))
         for kind in np.unique(batch.kind[active]):
             chosen = batch.kind[active] == kind
+            together = None
+            if batch.summed is not None:
+                name = self._names[batch.class_of_kind[kind]]
+                bits, beta = self._scheduler.mcs[name].bits_per_symbol, self._beta(name)
+                total = repeated_sinr_of_sums(bits, *batch.summed[:, active[chosen]])
+                faded = np.exp(total / -beta).mean(axis=-1)
+                together = -beta * np.log(np.clip(faded, 1e-300, 1.0))
             rates[chosen] = combined_error_rate(
-                batch.formats[kind], history[:, chosen], self.spec.harq_combining
+                batch.formats[kind], history[:, chosen], self.spec.harq_combining, together
             )
         return rates
 
     def _effective_sinrs(
-        self, batch: _Batch, active: Ints, first_slots: Ints, nats: Floats | None = None
+        self, batch: _Batch, active: Ints, first_slots: Ints, sending: bool = False
     ) -> tuple[Floats, Floats]:
-        """Effective SINRs of each active packet, linear, [active]; adds capacity to `nats`.
+        """Effective SINRs of each active packet, linear, [active]; `sending` adds to what `batch` counts.
 
-        By EESM, for this transmission on its own, and by the mean information of its bits, for combining: the
-        exponential's beta holds around the SINR where one transmission is enough, and several are at less.
-        Where a packet is sent once only, they are the same.
+        By EESM, for this transmission on its own, and for combining: EESM's beta holds around the SINR where
+        one transmission is enough, and several are at less. Incremental redundancy therefore goes by the
+        mean information of the bits; Chase combining by EESM over what each resource element has after all
+        rounds, for which SINRs are followed by subcarrier: a packet that comes again mostly finds itself
+        where it was.
         """
         bursts, row = np.unique(batch.burst[active], return_inverse=True)
         sizes, protection = batch.resource_elements[active], batch.protection[active]
@@ -254,14 +276,18 @@ class AbstractLink:
             mean = _mean_between(faded, row[chosen], edges)
             alone[chosen] = -beta * np.log(np.clip(mean, 1e-300, 1.0))
             informed[chosen] = alone[chosen]
-            if self.spec.classes[name].harq_rounds > 1:
+            if self.spec.classes[name].harq_rounds > 1 and self.spec.harq_combining == "chase":
+                if sending:
+                    over_time = _mean_between(np.exp(sinrs[boost] * (-1 / beta)), row[chosen], edges)
+                    batch.add(active[chosen], -beta * np.log(np.clip(over_time, 1e-300, 1.0)))
+            elif self.spec.classes[name].harq_rounds > 1:
                 bits = self._scheduler.mcs[name].bits_per_symbol
                 information = bit_information(bits, sinrs[boost]).mean(axis=-1)
                 mean = _mean_between(information, row[chosen], edges)
                 informed[chosen] = sinr_of_information(bits, mean)
-            if nats is not None:
+            if sending:
                 capacity = np.log1p(sinrs[boost][..., ::_CAPACITY_STEP]).mean(axis=-1)
-                nats[active[chosen]] += sizes[chosen] * _mean_between(capacity, row[chosen], edges)
+                batch.nats[active[chosen]] += sizes[chosen] * _mean_between(capacity, row[chosen], edges)
         # Never quite zero, which would read as not sent
         return np.maximum(alone, 1e-12), np.maximum(informed, 1e-12)
 
@@ -320,9 +346,10 @@ def _draws(batch: _Batch) -> Floats:
 
 
 def _mean_between(symbols: Floats, row: Ints, edges: Floats) -> Floats:
-    """Mean of `symbols` [rows, length], read in row `row` [n], between fractional `edges` [2, n]."""
-    integral = np.pad(np.cumsum(symbols, axis=1), ((0, 0), (1, 0)))
+    """Mean of `symbols` [rows, length, ...], read in row `row` [n], between fractional `edges` [2, n]."""
+    more = symbols.ndim - 2
+    integral = np.pad(np.cumsum(symbols, axis=1), ((0, 0), (1, 0), *[(0, 0)] * more))
     low = np.minimum(edges.astype(np.int64), integral.shape[1] - 2)
     before, after = integral[row, low], integral[row, low + 1]
-    first, last = before + (edges - low) * (after - before)
-    return np.asarray((last - first) / (edges[1] - edges[0]))
+    first, last = before + (edges - low).reshape(2, -1, *[1] * more) * (after - before)
+    return np.asarray((last - first) / (edges[1] - edges[0]).reshape(-1, *[1] * more))

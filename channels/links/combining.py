@@ -1,6 +1,7 @@
 """What a receiver that combines transmissions gets: the error rate after several HARQ rounds.
 
-Chase combining repeats the same symbols, whose bits' LLRs add up: more information at the same code rate.
+Chase combining repeats the same symbols, whose bits' LLRs add up: more information at the same code rate,
+resource element by resource element where the band fades in parts.
 Incremental redundancy adds bits of the mother code (TS 38.212 §5.4.2.1): a lower code rate at the mean
 information of the bits received, where those that came more than once have the LLRs of their transmissions
 added. That rate's waterfall is the one measured with QPSK, at the SINR where QPSK bits have the same
@@ -38,17 +39,21 @@ _TYPICAL_LIFTING_SIZE = 64
 _THRESHOLDS_DB = (-15.0, 25.0)
 
 
-def combined_error_rate(fmt: TransportFormat, sinrs: Floats, combining: str) -> Floats:
+def combined_error_rate(
+    fmt: TransportFormat, sinrs: Floats, combining: str, together: Floats | None = None
+) -> Floats:
     """Probability that packets are lost after all of their transmissions.
 
     Args:
         fmt: the packets' format.
         sinrs: effective SINR of each transmission, linear, [rounds, packets].
         combining: `chase` or `incremental-redundancy`.
+        together: of Chase combining, the effective SINR of all transmissions together, [packets]; by default
+            as over a channel that fades the whole band alike.
     """
     bits = fmt.mcs.bits_per_symbol
     if combining == "chase":
-        sinr = repeated_sinr(bits, sinrs)
+        sinr = repeated_sinr(bits, sinrs) if together is None else together
         return packet_error_rate([fmt], np.zeros(len(sinr), dtype=np.int64), sinr)
     length, share, counts = coverage(fmt, len(sinrs))
     as_qpsk = sinr_of_information(2, bit_information(bits, sinrs))

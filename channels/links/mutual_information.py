@@ -9,6 +9,7 @@ adding SINRs, for other modulations it falls short of it.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -33,6 +34,31 @@ def repeated_sinr(bits_per_symbol: int, sinrs: Floats) -> Floats:
     mean, variance = (_at(table, sinrs).sum(axis=2) for table in _moments(bits_per_symbol))
     information = normal_information(mean, variance).mean(axis=(0, 1))
     return _inverse(_alone(bits_per_symbol), information)
+
+
+def repeated_sinr_of_sums(bits_per_symbol: int, sums: Floats, squares: Floats) -> Floats:
+    """As `repeated_sinr`, of the sum of the transmissions' SINRs and of that of their squares, in any shape.
+
+    The sum counts as coming from sums^2 / squares equal transmissions, a number between one and theirs.
+    """
+    if bits_per_symbol == 2:
+        return sums
+    db = 10 * np.log10(np.maximum(sums, 1e-12))
+    number = sums**2 / np.maximum(squares, 1e-24)
+    most = max(2, math.ceil(float(number.max()) - 1e-9))
+    losses = [np.interp(db, _GRID_DB, _repetition_loss_db(bits_per_symbol, n)) for n in range(1, most + 1)]
+    below = np.clip(number.astype(np.int64), 1, most - 1)
+    low, high = (np.take_along_axis(np.stack(losses), i[None], axis=0)[0] for i in (below - 1, below))
+    loss = low + (number - below) * (high - low)
+    return np.asarray(sums * 10 ** (-loss / 10))
+
+
+@cache
+def _repetition_loss_db(bits_per_symbol: int, number: int) -> Floats:
+    """What adding the LLRs of equal transmissions falls short of adding SINRs, over the grid of their sum."""
+    sums = 10 ** (_GRID_DB / 10)
+    together = repeated_sinr(bits_per_symbol, np.tile(sums / number, (number, 1)))
+    return np.asarray(np.clip(10 * np.log10(sums / together), 0, None))
 
 
 def bit_information(bits_per_symbol: int, sinr: Floats) -> Floats:

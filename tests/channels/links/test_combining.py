@@ -10,6 +10,7 @@ from channels.coding.transport import transport_format
 from channels.links.combining import combined_error_rate, coverage, shortfall_db
 from channels.links.digital import demapper, mapper
 from channels.links.effective_sinr import packet_error_rate
+from channels.links.mutual_information import repeated_sinr, repeated_sinr_of_sums
 from channels.links.report import wilson_interval
 
 
@@ -88,3 +89,18 @@ def test_bits_that_are_all_received_alike_fall_short_of_nothing():
     assert mother.bits_per_symbol == 2
     assert shortfall_db(mother, "bg2", 10, 1) == pytest.approx(0, abs=0.02)
     assert shortfall_db(mother, "bg2", 10, 2) == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 6, 8])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_sums_of_equal_transmissions_are_worth_what_each_tells(bits, number):
+    sinr = 10 ** (np.arange(-10.0, 21.0, 2.5) / 10)
+    rounds = np.tile(sinr, (number, 1))
+    found = repeated_sinr_of_sums(bits, rounds.sum(axis=0), (rounds**2).sum(axis=0))
+    np.testing.assert_allclose(found, repeated_sinr(bits, rounds), rtol=0.03)
+
+
+def test_one_strong_transmission_beside_weak_ones_is_worth_itself():
+    rounds = np.array([[10.0], [0.1], [0.1]])
+    found = repeated_sinr_of_sums(6, rounds.sum(axis=0), (rounds**2).sum(axis=0))
+    assert 9.7 < found[0] <= 10.2
