@@ -58,8 +58,9 @@ def compare(
     whose interval is wider than `DECIDES_DB` to either side is not decided.
     """
     abstract, digital = AbstractLink(spec), DigitalLink(spec)
-    if abstract.refused is not None:
-        raise ValueError(abstract.refused)
+    reason = abstract.refused({name for name, _ in sizes})
+    if reason is not None:
+        raise ValueError(reason)
     chosen = [i for i, (name, _) in enumerate(sizes) if name == "base"]
     one_round = spec.classes["base"].harq_rounds == 1
 

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from channels.coding.transport import TransportFormat
@@ -41,6 +43,8 @@ Kind = tuple[str, int]
 _WORD = 2**64 - 1
 # The capacity that is reported is averaged over every fifth sample, which takes turns among 1 to 4 streams
 _CAPACITY_STEP = 5
+# In effect none, whatever the channel
+_NO_NOISE = 1e-9
 # What bursts computed together may hold: 32 MB of SINRs
 _MOST_SINRS = 4_000_000
 
@@ -88,10 +92,6 @@ class _Batch:
 class AbstractLink:
     """Draws which packets of a burst are lost.
 
-    Attributes:
-        refused: why bursts are refused over this channel; None where they are not. Error probabilities, by
-            which MCSs are planned, are estimated all the same.
-
     Raises:
         ValueError: asked to send where the abstraction doesn't hold, or for errors of a class that it doesn't
             hold for (`channels.links.validity`).
@@ -103,12 +103,12 @@ class AbstractLink:
             what = "radio impairments" if spec.radio.on else f"waveform {spec.ofdm.waveform!r}"
             raise ValueError(f"the abstraction knows no {what}: use the bit-exact link (kind: digital)")
         self._front_end = OfdmFrontEnd(spec.channel, spec.ofdm)
-        self.refused = refusal_of_channel(spec, self._front_end.statistics)
         self._scheduler = Scheduler(spec, self._front_end.num_data_res, self._front_end.num_pilot_res)
         self._sampler = SinrSampler(spec, self._front_end)
         self._names = list(spec.classes)
-        data_symbols = spec.ofdm.num_ofdm_symbols - len(spec.ofdm.pilot_symbols)
-        self._res_a_symbol = self._front_end.num_data_res / data_symbols
+        pilots = spec.ofdm.pilot_symbols
+        self._data_symbols = [t for t in range(spec.ofdm.num_ofdm_symbols) if t not in pilots]
+        self._res_a_symbol = self._front_end.num_data_res / len(self._data_symbols)
         self._boosts = np.array([10 ** (c.power_boost_db / 10) for c in spec.classes.values()])
 
     def send(
@@ -118,8 +118,9 @@ class AbstractLink:
         snrs = burst_snrs(bursts, snr_db, seeds)
         if not bursts:
             return []
-        if self.refused is not None:
-            raise ValueError(self.refused)
+        reason = self.refused({p.protection_class for burst in bursts for p in burst})
+        if reason is not None:
+            raise ValueError(reason)
         if any(p.delivery != "erase" for burst in bursts for p in burst):
             raise ValueError(
                 "a packet wants its bits where its CRC fails, and the abstraction draws erasures only: use "
@@ -131,6 +132,24 @@ class AbstractLink:
             batch = self._batch(kinds[some], snrs[some], seeds[some])
             deliveries += self._deliver(batch, bursts[some])
         return deliveries
+
+    def refused(self, classes: Iterable[str]) -> str | None:
+        """Why packets of these classes are not sent over this channel; None where they are.
+
+        Their error probabilities, by which MCSs are planned, are estimated all the same.
+        """
+        statistics = self._front_end.statistics
+        for name in sorted(set(classes) & self._scheduler.mcs.keys()):
+            reason = refusal_of_channel(self.spec, self._scheduler.mcs[name], statistics, self._missed)
+            if reason is not None:
+                return f"classes.{name}.mcs: {reason}"
+        return None
+
+    @cached_property
+    def _missed(self) -> float:
+        """Mean-square error of the channel estimate without noise, of the channel's power."""
+        error = self._front_end.error_variance(torch.tensor([_NO_NOISE], dtype=torch.float64))
+        return float(error[:, :, self._data_symbols].sum(dim=1).mean())
 
     def channel_uses(self, sizes: Iterable[Kind]) -> int:
         """Count the resource elements of a burst's first transmissions; as `DigitalLink.channel_uses`."""

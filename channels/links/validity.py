@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import numpy as np
 
 from channels.coding.mcs import Mcs
+from channels.links.effective_sinr import waterfall
 from channels.propagation.base import Statistics
 from channels.spec import LinkSpec, OfdmSpec
 
@@ -15,8 +16,8 @@ _UNSMOOTHED = ("ls-linear", "ls-nearest")
 # Below this code rate (x 1024) LLRs from an unsmoothed channel estimate are overconfident where the channel
 # fades, which costs the bit-exact decoder 0.3 to 0.6 dB more than the SINR says
 _LOWEST_RATE_UNSMOOTHED = 120
-# Doppler shift times the time between pilots from which samples of the fading no longer determine it
-_NYQUIST = 0.5
+# Of the noise at an MCS's threshold, what the estimate may miss without noise
+_MOST_MISSED = 0.1
 
 
 def refusal(ofdm: OfdmSpec, scheme: Mcs) -> str | None:
@@ -31,32 +32,34 @@ def refusal(ofdm: OfdmSpec, scheme: Mcs) -> str | None:
     return None
 
 
-def refusal_of_channel(spec: LinkSpec, statistics: Statistics) -> str | None:
-    """Why the abstraction doesn't hold for a channel and a receiver, whatever the MCS; None where it does.
+def refusal_of_channel(spec: LinkSpec, scheme: Mcs, statistics: Statistics, missed: float) -> str | None:
+    """Why the abstraction doesn't hold for an MCS over a channel; None where it does.
 
-    Two regions. Where pilots are further apart than half a period of the largest Doppler shift, what
-    interpolation by `ls-*` misses differs between realisations, and a mean error is not what a burst meets.
+    Two regions. Where the estimate misses much of the channel even without noise, as interpolation does at
+    high speeds, it misses other things in every realisation, and a mean error is not what a burst meets.
     Where the whole band fades as one, the error of an unsmoothed estimate costs a burst less than the share
     of it that counts as noise, which was fitted where the band fades in parts (`channels.ofdm.sinr`).
+
+    Args:
+        spec: of the link.
+        scheme: the MCS.
+        statistics: of the channel.
+        missed: mean-square error of the channel estimate without noise, of the channel's power.
     """
-    ofdm, model = spec.ofdm, spec.channel.model
-    if ofdm.csi.startswith("ls") and statistics.max_doppler_hz * _pilot_spacing_s(ofdm) > _NYQUIST:
+    csi, channel = spec.ofdm.csi, spec.channel
+    noise = 10 ** (-float(np.mean(waterfall(scheme).threshold_db)) / 10)
+    if missed > _MOST_MISSED * noise:
         return (
-            f"channel.speed_kmh {spec.channel.speed_kmh:g}: a Doppler shift of "
-            f"{statistics.max_doppler_hz:.0f} Hz turns by more than half a period between the pilots, where "
-            f"with csi {ofdm.csi!r} the abstraction is optimistic by 1 dB; use more ofdm.pilot_symbols, a "
-            "wider ofdm.subcarrier_spacing_khz, csi 'lmmse', or the bit-exact link (kind: digital)"
+            f"MCS {scheme.index} at channel.speed_kmh {channel.speed_kmh:g} with csi {csi!r}: what the "
+            f"channel estimate misses even without noise is {missed / noise:.0%} of the noise that the MCS "
+            f"bears, where the abstraction is optimistic by 1 dB (up to {_MOST_MISSED:.0%} it holds); use a "
+            "lower speed or MCS, more ofdm.pilot_symbols, a wider ofdm.subcarrier_spacing_khz, or the "
+            "bit-exact link (kind: digital)"
         )
-    if ofdm.csi in _UNSMOOTHED and model != "awgn" and len(statistics.delays_s.unique()) == 1:
+    if csi in _UNSMOOTHED and channel.model != "awgn" and len(statistics.delays_s.unique()) == 1:
         return (
-            f"channel.model {model!r} fades the whole band alike, where with csi {ofdm.csi!r} the "
+            f"channel.model {channel.model!r} fades the whole band alike, where with csi {csi!r} the "
             "abstraction is pessimistic by 0.3 dB; use csi 'ls-cp' or 'lmmse', a model with delays, or the "
             "bit-exact link (kind: digital)"
         )
     return None
-
-
-def _pilot_spacing_s(ofdm: OfdmSpec) -> float:
-    """Longest time between neighbouring pilot symbols of a slot; the slot's, where it has one."""
-    gaps = [after - before for before, after in pairwise(sorted(ofdm.pilot_symbols))]
-    return max(gaps, default=ofdm.num_ofdm_symbols) * ofdm.symbol_duration_s

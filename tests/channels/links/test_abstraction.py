@@ -192,9 +192,9 @@ def test_what_the_abstraction_does_not_hold_for_is_refused_and_never_chosen(tabl
         (
             {"model": "tdl-a", "speed_kmh": 500},
             {},
-            "speed_kmh 500: .*more than half a period between the pilots",
+            "MCS 4 at channel.speed_kmh 500 .*misses even without noise",
         ),
-        ({"model": "tdl-a", "speed_kmh": 500}, {"csi": "lmmse"}, None),
+        ({"model": "tdl-a", "speed_kmh": 500}, {"csi": "perfect"}, None),
         ({"model": "tdl-a", "speed_kmh": 500}, {"pilot_symbols": (2, 5, 8, 11)}, None),
         ({"model": "tdl-a", "speed_kmh": 500}, {"pilot_symbols": (6,)}, "more ofdm.pilot_symbols"),
         ({"model": "tdl-a", "speed_kmh": 350}, {}, None),
@@ -214,6 +214,17 @@ def test_channels_that_the_abstraction_does_not_hold_for_are_refused_but_planned
         with pytest.raises(ValueError, match=f"(?s){reason}.*bit-exact link"):
             link.send([packets(("base", 60))], 0.0, [1])
     assert link.error_probabilities([("base", 60)], 0.0, [1]).shape == (1, 1)
+
+
+@pytest.mark.filterwarnings("ignore:signal to interference")
+@pytest.mark.parametrize(
+    ("mcs", "speed_kmh", "refused"), [(4, 350, False), (13, 350, True), (13, 200, False)]
+)
+def test_what_an_estimate_may_miss_depends_on_the_noise_that_an_mcs_bears(mcs, speed_kmh, refused):
+    spec = LinkSpec(channel=ChannelSpec(speed_kmh=speed_kmh), classes={"base": ClassSpec(mcs=mcs)})
+    reason = AbstractLink(spec).refused(["base"])
+    assert (reason is not None) == refused
+    assert not refused or reason.startswith("classes.base.mcs: MCS 13 at channel.speed_kmh 350")
 
 
 @pytest.mark.parametrize(("combining", "snr_db"), [("chase", 8.0), ("incremental-redundancy", 2.0)])
